@@ -1,0 +1,369 @@
+"""The command ``mailwicket``: one row of ``COMMANDS`` per verb.
+
+Exit codes: 0 done; 1 it failed, or ``check`` found problems; 2 the command line or the
+configuration is wrong; 75 try again later (EX_TEMPFAIL of sysexits.h: another process holds the
+state directory, a disk or peer refused for now). Errors are sentences that end with the remedy;
+``--debug`` adds the traceback.
+
+Reading commands ask the running gateway over its control socket; without one they take the lock
+and open the database read-only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from gateway import config as configuration
+from gateway import log, show, starter
+from gateway.config import Config
+from gateway.edge import control
+from gateway.edge.lock import Lock, held
+from gateway.errors import (
+    AlreadyRunning,
+    ConfigError,
+    MailwicketError,
+    Permanent,
+    Problem,
+    StateError,
+    Temporary,
+)
+from gateway.settings_checks import busy_ports
+
+OK, FAILURE, USAGE, TEMPORARY = 0, 1, 2, 75
+
+Args = argparse.Namespace
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One verb; ``help`` is its line in ``mailwicket --help`` and in the README."""
+
+    name: str
+    run: Callable[[Args], int]
+    help: str
+    arguments: tuple[Argument, ...] = ()
+
+
+class Refused(MailwicketError):
+    """The command line asks for what cannot be; exit code 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every failure becomes a sentence and an exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # `mailwicket tickets | head`: nobody reads on, and the interpreter shall not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as e:
+        if args.debug:
+            raise
+        tell(e)
+        return exit_code(e)
+
+
+_EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigError, USAGE),
+    (Refused, USAGE),
+    (AlreadyRunning, TEMPORARY),
+    (Temporary, TEMPORARY),
+    (Permanent, FAILURE),
+    (MailwicketError, FAILURE),
+    (OSError, TEMPORARY),
+)
+
+
+def exit_code(error: Exception) -> int:
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), FAILURE)
+
+
+def tell(error: Exception) -> None:
+    """The error on standard error, as one sentence or one line per problem."""
+    if isinstance(error, ConfigError):
+        _say(*map(str, error.problems))
+    elif isinstance(error, MailwicketError):
+        _say(f"mailwicket: {error}")
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        _say(
+            f"mailwicket: {where}{error.strerror or error}; check that the path exists, is yours and has room"
+        )
+    else:
+        _say(
+            f"mailwicket: internal error ({type(error).__name__}: {error}); "
+            "nothing that was accepted is lost; run again with --debug and report what it prints"
+        )
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(show.clean(line) + "\n")
+
+
+def _console() -> Console:
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        # A pipe has no width; cutting or folding words there would only harm.
+        console.width = 200
+    return console
+
+
+def _load(args: Args, *, first_start: bool = False) -> Config:
+    return configuration.load(configuration.find(args.config), state=args.state, first_start=first_start)
+
+
+def _writable(config: Config) -> Config:
+    """Refuse to leave files in the state directory that its owner could not open."""
+    owner = config.state.stat().st_uid if config.state.exists() else os.geteuid()
+    if owner != os.geteuid():
+        raise StateError(
+            f"{config.state} belongs to user id {owner}, not to {os.geteuid()}; run: "
+            f"sudo -u '#{owner}' {' '.join(['mailwicket', *sys.argv[1:]])}"
+        )
+    return config
+
+
+def _ask(config: Config, verb: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The gateway's rows; without a gateway, those of the files themselves."""
+    try:
+        yield from control.ask(config.control_socket, verb, args)
+    except control.NotRunning:
+        pass
+    else:
+        return
+    with Lock(config.state / "lock"):
+        from gateway.service import offline_reader  # loads DuckDB, which asking need not wait for
+
+        handlers = offline_reader(config)
+        if verb not in handlers:
+            raise StateError(f"`{verb}` needs a running gateway; start it with: mailwicket serve")
+        yield from handlers[verb]({**args, "actor": f"operator:{os.geteuid()}"})
+
+
+def _listing(
+    verb: str, view: Callable[[Iterable[show.Row]], RenderableType], *names: str
+) -> Callable[[Args], int]:
+    """A command that asks ``verb`` with the arguments called ``names`` and shows the rows."""
+
+    def run(args: Args) -> int:
+        asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        rows = _ask(_load(args), verb, asked)
+        show.show(rows, view, json_lines=args.json, console=_console())
+        return OK
+
+    return run
+
+
+def _serve(args: Args) -> int:
+    config = _load(args, first_start=True)
+    log.configure(config.log.format, config.log.level)
+    _writable(config)
+    _say(
+        f"mailwicket: {config.file or 'no configuration, the desk for trying'}; state in {config.state}",
+        *(f"warning: {w}" for w in config.warnings),
+    )
+    from gateway.service import run
+
+    run(config)
+    return OK
+
+
+def _init(args: Args) -> int:
+    target = args.config or Path(configuration.FILE)
+    files = {target: starter.starter_toml()}
+    if args.systemd:
+        files[target.with_name("mailwicket.service")] = starter.systemd_unit(target)
+    there = [str(path) for path in files if path.exists()]
+    if there and not args.force:
+        raise Refused(
+            f"{' and '.join(there)} would be overwritten; --force does so, --config names another place"
+        )
+    for path, text in files.items():
+        path.write_text(text, "utf-8")
+        sys.stdout.write(f"{path} written\n")
+    named = "" if target == Path(configuration.FILE) else f" --config {target}"
+    sys.stdout.write(f"next: edit {target}, then `mailwicket check{named}`, then `mailwicket serve{named}`\n")
+    return OK
+
+
+def _check(args: Args) -> int:
+    problems: list[Problem]
+    warnings: tuple[Problem, ...] = ()
+    try:
+        config = _load(args)
+    except ConfigError as e:
+        problems = e.problems
+    else:
+        problems, warnings = _machine(config), config.warnings
+    if args.json:
+        rows = [(p, "problem") for p in problems] + [(w, "warning") for w in warnings]
+        sys.stdout.writelines(show.as_json(_problem_row(p, kind)) + "\n" for p, kind in rows)
+    else:
+        _say(*map(str, problems), *(f"warning: {w}" for w in warnings))
+        sys.stdout.write(f"{_counted(len(problems), 'problem')}, {_counted(len(warnings), 'warning')}\n")
+    return FAILURE if problems else OK
+
+
+def _machine(config: Config) -> list[Problem]:
+    """What only this machine can tell; a gateway that runs has its ports by right."""
+    if held(config.state / "lock"):
+        return []
+    doors = {"listen.smtp": config.listen.smtp, "listen.lmtp": config.listen.lmtp}
+    return list(busy_ports(doors, str(config.file or "(no configuration)")))
+
+
+def _problem_row(problem: Problem, kind: str) -> dict[str, str]:
+    return {
+        "kind": kind,
+        "file": problem.file,
+        "key": problem.key,
+        "value": problem.value,
+        "remedy": problem.remedy,
+    }
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _backup(args: Args) -> int:
+    # The gateway has another working directory than the operator.
+    rows = _ask(_load(args), "backup", {"directory": str(args.directory.absolute())})
+    show.show(rows, show.progress, json_lines=args.json, console=_console())
+    return OK
+
+
+def _restore(args: Args) -> int:
+    config = _writable(_load(args))
+    from gateway.restore import restore
+
+    rows = restore(config, args.directory.absolute(), resend=args.resend)
+    show.show(rows or (), show.progress, json_lines=args.json, console=_console())
+    return OK
+
+
+def _explain(args: Args) -> int:
+    from gateway.explain import explain_files
+
+    return int(explain_files(_load(args), args.files, as_json=args.json, body=args.body) or OK)
+
+
+def _import(args: Args) -> int:
+    if not args.dry_run:
+        raise Refused("only a dry run is possible so far; add --dry-run to see what an import would make")
+    from gateway.explain import dry_run
+
+    return int(dry_run(_load(args), args.paths, as_json=args.json) or OK)
+
+
+def version() -> str:
+    try:
+        return metadata.version("mailwicket")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _version(_: Args) -> int:
+    sys.stdout.write(f"mailwicket {version()}\n")
+    return OK
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return names, options
+
+
+_JSON = _argument("--json", action="store_true", help="JSON lines for programs")
+
+# fmt: off
+COMMANDS = (
+    Command(name="serve", run=_serve, help="receive, decide and send mail until told to stop"),
+    Command(name="init", run=_init, help="write a commented mailwicket.toml", arguments=(
+        _argument("--systemd", action="store_true", help="also write mailwicket.service beside it"),
+        _argument("--force", action="store_true", help="overwrite what is there"),
+    )),
+    Command(name="check", run=_check, help="tell every problem of the configuration", arguments=(_JSON,)),
+    Command(name="tickets", run=_listing("tickets", show.tickets, "status", "queue"), help="list tickets",
+            arguments=(
+        _argument("--status", help="only of this status"),
+        _argument("--queue", help="only of this queue"),
+        _JSON,
+    )),
+    Command(name="show", run=_listing("show", show.ticket, "key"), help="one ticket, its mails and why",
+            arguments=(
+        _argument("key", metavar="ABC-1", help="ticket key"),
+        _JSON,
+    )),
+    Command(name="outbox", run=_listing("outbox", show.outbox), help="mail on its way out",
+            arguments=(_JSON,)),
+    Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
+            arguments=(_JSON,)),
+    Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",
+            arguments=(_JSON,)),
+    Command(name="backup", run=_backup, help="write a verified backup", arguments=(
+        _argument("directory", type=Path, metavar="DIR", help="where to, as the gateway sees it"),
+        _JSON,
+    )),
+    Command(name="restore", run=_restore, help="make the state directory anew from a backup", arguments=(
+        _argument("directory", type=Path, metavar="DIR", help="a directory that backup wrote"),
+        _argument("--resend", action="store_true", help="send what was queued then once more"),
+        _JSON,
+    )),
+    Command(name="explain", run=_explain, help="what would be decided about a mail, and why", arguments=(
+        _argument("files", nargs="+", type=Path, metavar="FILE", help="a mail, as it came (.eml)"),
+        _argument("--text", dest="body", action="store_const", const="text", default="mail",
+                  help="FILE is the bare text of a mail: show what is new in it"),
+        _argument("--html", dest="body", action="store_const", const="html", help="the same for bare HTML"),
+        _JSON,
+    )),
+    Command(name="import", run=_import, help="read old mail: which tickets it would become", arguments=(
+        _argument("paths", nargs="+", type=Path, metavar="PATH", help="mbox, Maildir, folder or .eml"),
+        _argument("--dry-run", action="store_true", help="decide, but write nothing"),
+        _JSON,
+    )),
+    Command(name="version", run=_version, help="print the version"),
+)
+# fmt: on
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of ``COMMANDS``; --config, --state and --debug may stand before or after the verb."""
+    top = argparse.ArgumentParser(prog="mailwicket", description="A help desk whose only front end is mail.")
+    _common(top, None)
+    verbs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        one = verbs.add_parser(command.name, help=command.help, description=command.help)
+        _common(one, argparse.SUPPRESS)
+        for names, options in command.arguments:
+            one.add_argument(*names, **options)
+        one.set_defaults(run=command.run)
+    return top
+
+
+def _common(one: argparse.ArgumentParser, default: Any) -> None:
+    one.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help="configuration; else $MAILWICKET_CONFIG, ./mailwicket.toml, or a desk for trying",
+    )
+    one.add_argument(
+        "--state", type=Path, metavar="DIR", default=default, help="state directory, overrides the file's"
+    )
+    one.add_argument("--debug", action="store_true", default=default or False, help="show tracebacks")

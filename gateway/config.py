@@ -1,0 +1,197 @@
+"""``mailwicket.toml`` as one frozen value, or every problem of it at once.
+
+``load(path)`` reads by the table of settings_doc.py (settings_file.py), then checks what settings
+demand of each other and of the machine (settings_checks.py). A problem names file and line, key,
+value and remedy. What works but will surprise is a warning in ``Config.warnings``.
+``load(None)`` needs no file: it gives the desk for trying of starter.py.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gateway import settings_checks, settings_file, starter
+from gateway.core.policy import Agent, Budgets, Policy, Queue, Relay, Rule
+from gateway.core.token import Keyring
+from gateway.errors import ConfigError, Problem, StateError
+from gateway.keys import keys, passing_keys
+from gateway.settings_doc import settings_table
+from gateway.settings_file import Document, Row
+from gateway.settings_kinds import Endpoint
+
+__all__ = [
+    "FILE",
+    "Config",
+    "Endpoint",
+    "Listen",
+    "Log",
+    "Send",
+    "find",
+    "keys",
+    "load",
+    "settings_table",
+]
+
+FILE = "mailwicket.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """The doors. None is a closed door; a Path is a unix socket."""
+
+    smtp: Endpoint | None
+    lmtp: Endpoint | Path | None
+    tls_certificate: Path | None
+    tls_key: Path | None
+    max_size: int
+    drop: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """The way out: exactly one of smarthost and maildir is set."""
+
+    smarthost: Endpoint | None
+    tls: Literal["starttls", "implicit", "none"]
+    username: str | None
+    password_file: Path | None
+    maildir: Path | None
+
+    def password(self) -> str | None:
+        """Read when it is needed, so that it is in no repr, log or crash dump of the configuration."""
+        return self.password_file.read_text("utf-8").split("\n", 1)[0] if self.password_file else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The policy of the desk and the edges around it. All paths are absolute."""
+
+    file: Path | None  # None: nothing was configured, this is the desk for trying
+    policy: Policy
+    state: Path
+    listen: Listen
+    send: Send
+    memory_limit: str  # in DuckDB's words: "512MB"
+    workers: int
+    log: Log
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def control_socket(self) -> Path:
+        return self.state / "control.sock"
+
+
+def find(given: Path | None) -> Path | None:
+    """The file to load: the one given, else $MAILWICKET_CONFIG, else ./mailwicket.toml if it is there."""
+    if given:
+        return given
+    if named := os.environ.get("MAILWICKET_CONFIG"):
+        return Path(named)
+    return Path(FILE) if Path(FILE).exists() else None
+
+
+def load(path: Path | None = None, *, state: Path | None = None, first_start: bool = True) -> Config:
+    """The configuration at ``path``, or the one for trying; ``state`` overrides the file's.
+
+    ``first_start=False`` writes nothing: missing signing keys are then made up and forgotten.
+    Raises ConfigError with every problem.
+    """
+    document, problems = _document(path)
+    for check in settings_checks.CHECKS:
+        problems += check(document)
+    if problems:
+        raise ConfigError(problems)
+    # Not resolve(): a symbolic link to another disk is the operator's choice and stays visible.
+    directory = Path(os.path.abspath(state or document.one("mailwicket")["state"]))  # noqa: PTH100
+    ring = _keyring(document, directory, first_start=first_start)
+    return _config(path, document, directory, ring)
+
+
+def _document(path: Path | None) -> tuple[Document, list[Problem]]:
+    if path is None:
+        return settings_file.read(starter.TRIAL, file="(no configuration)", base=Path.cwd())
+    try:
+        text = path.read_text("utf-8")
+    except OSError as e:
+        remedy = f"cannot be read ({e.strerror}); correct --config, or write a new one with: mailwicket init"
+        raise ConfigError([Problem(str(path), "file", str(path), remedy)]) from e
+    except UnicodeDecodeError as e:
+        remedy = "is not UTF-8, which TOML demands; save it as UTF-8"
+        raise ConfigError([Problem(str(path), "file", str(path), remedy)]) from e
+    given, problems = settings_file.parse(text, str(path))
+    if problems:
+        raise ConfigError(problems)
+    return settings_file.read(given, file=str(path), base=path.absolute().parent, text=text)
+
+
+def _keyring(document: Document, state: Path, *, first_start: bool) -> Keyring:
+    try:
+        return keys(state) if first_start else passing_keys(state)
+    except StateError as e:
+        remedy = str(e)
+    except OSError as e:
+        remedy = (
+            f"cannot be made or used ({e.strerror}); choose another one, or give it to user id {os.geteuid()}"
+        )
+    raise ConfigError([document.problem("mailwicket.state", remedy, str(state))])
+
+
+def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -> Config:
+    top, send = document.one("mailwicket"), dict(document.one("send"))
+    if send["smarthost"] is None and send["maildir"] is None:
+        send["maildir"] = state / "outgoing"
+    agents = tuple(_agent(row) for row in document.rows["agent"])
+    policy = Policy(
+        host=top["host"],
+        key=top["key"],
+        reply_domain=top["reply_domain"],
+        keys=ring,
+        queues=tuple(_queue(row, agents) for row in document.rows["queue"]),
+        agents=agents,
+        relays=tuple(Relay(**row) for row in document.rows["relay"]),
+        rules=tuple(Rule(**row) for row in document.rows["rule"]),
+        budgets=Budgets(**document.one("budgets")),
+        reply_to_token=top["reply_to_token"],
+    )
+    return Config(
+        file=path,
+        policy=policy,
+        state=state,
+        listen=Listen(**document.one("listen")),
+        send=Send(**send),
+        memory_limit=top["memory_limit"],
+        workers=top["workers"],
+        log=Log(**document.one("log")),
+        warnings=tuple(w for warn in settings_checks.WARNINGS for w in warn(document)),
+    )
+
+
+def _agent(row: Row) -> Agent:
+    return Agent(
+        login=row["login"],
+        name=row["name"] or row["login"].capitalize(),
+        addresses=row["address"],
+        role=row["role"],
+        language=row["language"],
+    )
+
+
+def _queue(row: Row, agents: tuple[Agent, ...]) -> Queue:
+    everybody = tuple(a.login for a in agents if a.role != "light")
+    return Queue(
+        name=row["name"],
+        addresses=row["address"],
+        from_name=row["from_name"] or row["name"].capitalize(),
+        agents=everybody if row["agents"] is None else row["agents"],
+        language=row["language"],
+        acknowledge=row["acknowledge"],
+    )

@@ -1,0 +1,139 @@
+"""What commands do to a ticket. One row a command; a refusal says what would have been valid.
+
+Commands of people and of rules run through the same table (architecture decision 7). A caller
+works on a ledger of its own and throws it away if anything was refused: all or nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.ledger import Ledger
+from gateway.core.lifecycle import TRANSITIONS
+from gateway.core.model import ActorKind, Command, Status
+from gateway.core.policy import Agent, Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: an agent through a mail, or a rule."""
+
+    kind: ActorKind
+    person: int | None
+    agent: Agent | None = None
+    cause: str | None = None        # "rule:<name>" for rules
+
+
+class Refused(Exception):
+    """A command that cannot be carried out; the text tells the agent what would have been valid."""
+
+
+def carry_out(
+    commands: tuple[Command, ...], ticket: int, ledger: Ledger, actor: Actor, policy: Policy
+) -> list[tuple[str, str]]:
+    """Run the commands that change a ticket; others (help, why, note …) are the caller's.
+
+    Returns (line, what would be valid) of every refused command; empty if all were carried out.
+    """
+    refused: list[tuple[str, str]] = []
+    for command in commands:
+        act = ACTS.get(command.name)
+        if act is None:
+            continue
+        try:
+            act(ledger, ticket, command.args, actor, policy)
+        except Refused as error:
+            refused.append((command.line, str(error)))
+    return refused
+
+
+def set_status(ledger: Ledger, ticket: int, after: Status, actor: Actor) -> None:
+    """Move the ticket, if it is not there already. Raises Refused on a move that the table lacks."""
+    before = ledger.ticket(ticket).status
+    if before == after:
+        return
+    if after not in TRANSITIONS[before]:
+        raise Refused(f"a ticket that is {before} can become {', '.join(sorted(TRANSITIONS[before])) or 'nothing else'}")
+    ledger.event(
+        ticket, "status", actor=actor.person, actor_kind=actor.kind, before=before, after=after, cause=actor.cause
+    )
+
+
+def _status(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    set_status(ledger, ticket, args, actor)  # type: ignore[arg-type]  # the grammar admits only statuses
+
+
+def _assign(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    agent = actor.agent if args == "me" else None
+    if args not in ("me", "none"):
+        agent = policy.agent(args) or policy.agent_of_address(args)
+    if agent is None and args != "none":
+        raise Refused("agents are " + ", ".join(a.login for a in policy.agents) + ", or me, or none")
+    after = str(ledger.person(agent.address, agent.name)) if agent else None
+    held = ledger.ticket(ticket).assignee
+    before = str(held) if held is not None else None
+    if before != after:
+        ledger.event(
+            ticket, "assignee", actor=actor.person, actor_kind=actor.kind, before=before, after=after,
+            cause=actor.cause,
+        )
+
+
+def _priority(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    before = ledger.ticket(ticket).priority
+    if before != args:
+        ledger.event(
+            ticket, "priority", actor=actor.person, actor_kind=actor.kind, before=before, after=args,
+            cause=actor.cause,
+        )
+
+
+def _tag(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    for item in args.split():
+        sign, tag = (item[0], item[1:]) if item[0] in "+-" else ("+", item)
+        have = tag in ledger.ticket(ticket).tags.split()
+        if (sign == "+") == have:
+            continue
+        ledger.event(
+            ticket, "tag_added" if sign == "+" else "tag_removed", actor=actor.person, actor_kind=actor.kind,
+            after=tag, cause=actor.cause,
+        )
+
+
+def _merge(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    found = re.fullmatch(rf"(?:{re.escape(policy.key)}-)?(\d{{1,15}})", args.strip(), re.IGNORECASE)
+    if found is None:
+        raise Refused(f"#merge {policy.key}-123")
+    into = ledger.context.living(int(found.group(1)))
+    if into is None:
+        raise Refused(f"{policy.key}-{found.group(1)} is not a ticket here")
+    if into.id == ticket:
+        raise Refused(f"{policy.key}-{into.id} is this ticket")
+    merge(ledger, ticket, into.id, actor)
+
+
+def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
+    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along."""
+    ledger.event(
+        ticket, "merged_into", actor=actor.person, actor_kind=actor.kind, after=str(into), cause=actor.cause
+    )
+    ledger.event(into, "merged_from", actor=actor.person, actor_kind=actor.kind, after=str(ticket), cause=actor.cause)
+    for follower in ledger.followers(ticket):
+        if ledger.participant(into, follower.person, "cc"):
+            ledger.event(
+                into, "participant_added", actor=actor.person, actor_kind=actor.kind, after=str(follower.person),
+                cause=actor.cause,
+            )
+
+
+Act = Callable[[Ledger, int, str, Actor, Policy], None]
+ACTS: Final[dict[str, Act]] = {
+    "status": _status,
+    "assign": _assign,
+    "priority": _priority,
+    "tag": _tag,
+    "merge": _merge,
+}

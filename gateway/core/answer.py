@@ -1,0 +1,237 @@
+"""An agent's mail on a ticket: commands, public answer, internal note, or held with a question.
+
+Nothing of an agent's mail reaches a customer unless every line of it is understood: a mistyped
+command, a left-over of our own notice or of a note, a colleague's newer answer, an unproven
+sender each hold the whole mail (decision 10, rulings 3, 4, 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from gateway.core import act, relay
+from gateway.core.case import Case, afresh, store
+from gateway.core.command import help_lines
+from gateway.core.context import StoredMail
+from gateway.core.footer import is_footer
+from gateway.core.model import Command, Decision, Draft, Message
+from gateway.core.policy import Agent
+
+# Why a mail is held: code -> (may "#send" release it, what the agent is told, what to do).
+HOLDS: Final[dict[str, tuple[bool, str, str]]] = {
+    "unproven": (
+        False,
+        "A mail with your address came in that we cannot prove to be yours. It was stored; nothing was done with it.",
+        "If it was you: answer from the notice we sent you, through the mail server you log in to.",
+    ),
+    "question": (
+        True,
+        "Your mail went to the reply address of this ticket, but it does not look like an answer to it.",
+        "Reply #send to send it on this ticket all the same.",
+    ),
+    "commands": (
+        False,
+        "Nothing was sent and nothing was changed: some lines at the top of your mail are not commands we can carry out.",
+        "Send your answer again with the lines corrected or removed.",
+    ),
+    "leftover": (
+        False,
+        "Nothing was sent: your answer still holds text that was meant for agents only.",
+        "Send your answer again without the lines below.",
+    ),
+    "stale": (
+        True,
+        "Nothing was sent: a colleague answered while you were writing.",
+        "Reply #send to send yours as well.",
+    ),
+}
+NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
+SHORT = 20                          # a line of a note shorter than this is too common to mean a leak
+
+
+def agent_mail(case: Case) -> Decision:
+    """Decide a mail whose From is an agent's and that belongs to a ticket."""
+    agent, ticket = case.agent, case.ticket
+    assert agent is not None and ticket is not None  # noqa: S101  # conclude.CASES asks both
+    if case.facts.identity.level < 3:
+        return _hold(case, agent, "unproven")
+    if case.facts.token_without_proof:
+        return _hold(case, agent, "question")
+    if case.facts.block.suspects:
+        return _hold(case, agent, "commands", case.facts.block.suspects)
+    names = {c.name for c in case.facts.block.commands}
+    if "send" in names:
+        return _release(case, agent)
+    text = case.facts.block.text.strip()
+    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    leaks = [] if internal or not text else leftovers(case, ticket, text)
+    if leaks:
+        return _hold(case, agent, "leftover", [(line, "") for line in leaks])
+    if text and not internal and (newer := _newer_answer(case, ticket)):
+        return _hold(case, agent, "stale", [(newer, "")])
+    return _carry_out(case, agent, ticket, text, internal)
+
+
+def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool) -> Decision:
+    """Everything was understood: message first, then commands; all or nothing."""
+    ledger, policy = case.ledger, case.policy
+    message = ledger.new_message()
+    drafts: list[Draft] = []
+    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
+    posted = bool(text or case.spooled.mail.parts)
+    if posted and internal:
+        ledger.event(ticket, "note", actor=actor.person, actor_kind="agent", message=message)
+        drafts += _tell(case, "note_notice", ticket, message, text)
+    elif posted:
+        drafts += _publish(case, agent, ticket, case.content(message, text))
+    refused = act.carry_out(case.facts.block.commands, ticket, ledger, actor, policy)
+    if refused:
+        return _hold(afresh(case), agent, "commands", refused)
+    for command in case.facts.block.commands:
+        ledger.why("command", command.line)
+    drafts += _results(case, agent, ticket, message)
+    ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
+    return store(
+        case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text, drafts=drafts
+    )
+
+
+def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> list[Draft]:
+    """The public answer: to the customers, and in brief to the colleagues on the ticket."""
+    ledger, policy = case.ledger, case.policy
+    person = case.author()
+    have = relay.on_to_or_cc(case.spooled.mail)
+    drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=have)
+    before = ledger.ticket(ticket)
+    ledger.event(
+        ticket, "agent_reply", actor=person, actor_kind="agent", message=content.message, is_public=True
+    )
+    actor = act.Actor(kind="agent", person=person, agent=agent)
+    if before.status == "new":
+        act.set_status(ledger, ticket, "open", actor)
+    colleagues = relay.readers(before, ledger, policy, but={*agent.addresses, *have})
+    if before.assignee is None:
+        # Who answers first takes the ticket, so that the customer's next mail reaches one person.
+        act.carry_out((_take(),), ticket, ledger, actor, policy)
+    if not drafts:
+        ledger.why("nobody_to_tell", "every customer on this ticket already has this mail")
+    return drafts + relay.to_agents(
+        "brief", colleagues, ticket, replace(content, parts=()), case.shown_author(), ledger, policy
+    )
+
+
+def _take() -> Command:
+    return Command(name="assign", args="me", line="(first answer takes the ticket)")
+
+
+def _tell(case: Case, kind: str, ticket: int, message: int, text: str) -> list[Draft]:
+    """Colleagues hear of a note; the writer and those on To or Cc do not."""
+    ledger, policy, agent = case.ledger, case.policy, case.agent
+    have = {*relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
+    agents = relay.readers(ledger.ticket(ticket), ledger, policy, but=have)
+    return relay.to_agents(
+        "note_notice", agents, ticket, case.content(message, text), case.shown_author(), ledger, policy, cut=True
+    )
+
+
+def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]:
+    """Answers to #help and #why, to the agent only."""
+    wanted = {c.name for c in case.facts.block.commands} & {"help", "why"}
+    lines: list[str] = []
+    if "help" in wanted:
+        lines += help_lines(agent.language)
+    if "why" in wanted:
+        lines += [f"{r.code}: {r.detail}" for r in case.context.reasons.get(ticket, ())] or ["nothing is recorded"]
+    if not lines:
+        return []
+    title = " ".join(f"#{name}" for name in sorted(wanted))
+    return [relay.answer_agent(
+        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy, title=title, lines=lines
+    )]
+
+
+def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] = ()) -> Decision:
+    """Store the mail, do nothing of it, and tell the registered address why."""
+    ledger, ticket = case.ledger, case.ticket
+    assert ticket is not None  # noqa: S101  # only mail on a ticket is held here
+    releasable, words, remedy = HOLDS[code]
+    message = ledger.new_message()
+    ledger.event(
+        ticket, "held", actor=case.author(), actor_kind="agent", message=message, after=code
+    )
+    ledger.why("held", f"{code}: {words}")
+    drafts: tuple[Draft, ...] = ()
+    last = case.context.held_notice_at.get(agent.address)
+    if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
+        # A notice about unproven mail repeats nothing of it: the writer may be anybody (security §3.2).
+        drafts = (relay.answer_agent(
+            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy, why=words, remedy=remedy,
+            lines=[{"line": line, "valid": valid} for line, valid in lines],
+        ),)
+    return store(
+        case, "held", ticket=ticket, message=message, hold=code, text=case.facts.block.text.strip(), drafts=drafts
+    )
+
+
+def _release(case: Case, agent: Agent) -> Decision:
+    """``#send`` in reply to our notice: the held mail is sent as its writer's answer after all."""
+    ledger, ticket = case.ledger, case.ticket
+    assert ticket is not None  # noqa: S101
+    held = _held_mail(case)
+    line = next(c.line for c in case.facts.block.commands if c.name == "send")
+    if held is None or held.message.author != case.author():
+        return _hold(case, agent, "commands", [(line, "reply #send to the notice about the held mail")])
+    if not HOLDS[held.message.hold or ""][0]:
+        return _hold(case, agent, "commands", [(line, HOLDS[held.message.hold or ""][2])])
+    leaks = leftovers(case, ticket, held.text.new_text)
+    if leaks:
+        return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
+    content = relay.Content(
+        message=held.message.id, text=held.text.new_text, html=held.text.html,
+        parts=relay.part_refs(held.attachments, held.message.spool_id, held.message.month),
+    )
+    ledger.event(
+        ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=held.message.hold
+    )
+    drafts = _publish(case, agent, ticket, content)
+    ledger.why("released", f"the mail held as {held.message.hold} was sent")
+    freed: Message = replace(held.message, hold=None, disposition="apply", is_public=True, ticket=ticket)
+    return store(case, "apply", ticket=ticket, text="", drafts=drafts, changed=(freed,))
+
+
+def _held_mail(case: Case) -> StoredMail | None:
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    found = case.context.stored.get(notice.message) if notice and notice.message is not None else None
+    return found if found is not None and found.message.hold is not None else None
+
+
+def leftovers(case: Case, ticket: int, text: str) -> list[str]:
+    """Lines of our footer or of an internal note that stand in what would go to the customer."""
+    notes = {
+        _plain(line)
+        for number in case.context.notes.get(ticket, ())
+        if number in case.context.stored
+        for line in case.context.stored[number].text.new_text.splitlines()
+    }
+    notes = {line for line in notes if len(line) >= SHORT}
+    return [line for line in text.splitlines() if is_footer(line) or any(n in _plain(line) for n in notes)]
+
+
+def _plain(line: str) -> str:
+    return " ".join(line.lstrip("> \t").casefold().split())
+
+
+def _newer_answer(case: Case, ticket: int) -> str | None:
+    """Ruling 4: who answered in public after the notice that this mail replies to was written."""
+    state = case.context.tickets[ticket]
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    if notice is None or state.last_agent_at is None or state.last_agent == case.author():
+        return None
+    if state.last_agent_at <= notice.created_at:
+        return None
+    colleague = case.ledger.find(state.last_agent)
+    name = colleague.name or colleague.address if colleague else "A colleague"
+    return f"{name} answered {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

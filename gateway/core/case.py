@@ -1,0 +1,187 @@
+"""One mail on the decision table: what is known of it, what is being written, and the two ways
+to end: ``store`` it with its consequences, or ``hold`` it untouched with a word to the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gateway.core.address import canonical
+from gateway.core.context import Context
+from gateway.core.ledger import Ledger
+from gateway.core.model import (
+    Addressee, Attachment, Decision, DecisionRow, Delivery, Disposition, Draft, Facts, MailId, Message, MessageText,
+    Processed, Rows, Spooled,
+)
+from gateway.core.policy import Agent, Policy
+from gateway.core.relay import Author, Content, part_refs
+from gateway.core.subject import header_text
+from gateway.core.token import read_address, read_message_id
+from gateway.core.understand import ADDRESSES_READ, delivery_key, facts_row, rfc_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    facts: Facts
+    spooled: Spooled
+    hits: tuple[str, ...]           # names of the rules whose predicate is true
+    context: Context
+    policy: Policy
+    ledger: Ledger
+
+    @property
+    def ticket(self) -> int | None:
+        return self.facts.match.ticket
+
+    @property
+    def month(self) -> str:
+        return self.spooled.envelope.received_at.strftime("%Y-%m")
+
+    @property
+    def agent(self) -> Agent | None:
+        return self.policy.agent(self.facts.identity.agent) if self.facts.identity.agent else None
+
+    def author(self) -> int | None:
+        """Person id of the writer; None when From names nobody."""
+        identity = self.facts.identity
+        return self.ledger.person(identity.address, identity.name) if identity.address else None
+
+    def shown_author(self) -> Author:
+        identity = self.facts.identity
+        return Author(person=self.author(), name=header_text(identity.name, 80), address=identity.address)
+
+    def content(self, message: int, text: str) -> Content:
+        mail = self.spooled.mail
+        return Content(
+            message=message, text=text, html=mail.html,
+            parts=part_refs(mail.parts, self.spooled.spool_id, self.month),
+        )
+
+    def others(self) -> list[str]:
+        """Outside people on To and Cc: not us, not our agents, not a reply address, not the writer."""
+        mail, policy = self.spooled.mail, self.policy
+        found = dict.fromkeys(canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ])
+        ours = policy.own_addresses() | {self.facts.identity.address}
+        return [
+            a for a in found
+            if a not in ours and policy.agent_of_address(a) is None and not a.endswith("@" + policy.reply_domain)
+            and read_address(policy.keys, a, policy.reply_domain) is None
+        ]
+
+
+def case_of(
+    facts: Facts, spooled: Spooled, hits: tuple[str, ...], context: Context, policy: Policy, now: datetime
+) -> Case:
+    ledger = Ledger(context, spooled.spool_id, spooled.envelope.received_at, now)
+    case = Case(facts=facts, spooled=spooled, hits=hits, context=context, policy=policy, ledger=ledger)
+    ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
+    ledger.why("identity", f"level {facts.identity.level}: {facts.identity.why}")
+    ledger.why("thread", f"{facts.match.signal}: {facts.match.why}")
+    for name in hits:
+        ledger.why("rule", name)
+    return case
+
+
+def store(
+    case: Case,
+    disposition: Disposition,
+    *,
+    ticket: int | None,
+    message: int | None = None,
+    is_public: bool = False,
+    hold: str | None = None,
+    text: str | None = None,
+    drafts: Iterable[Draft] = (),
+    changed: Iterable[Message] = (),
+    deliveries: Iterable[Delivery] = (),
+) -> Decision:
+    """End the case: the mail is stored under ``message`` (allotted if None) with all that was decided."""
+    facts, mail, ledger = case.facts, case.spooled.mail, case.ledger
+    number = ledger.new_message() if message is None else message
+    author = case.author()
+    row = Message(
+        id=number, ticket=ticket, spool_id=facts.spool_id, author=author, at=facts.received_at,
+        mail_class=facts.mail_class, level=facts.identity.level, disposition=disposition, is_public=is_public,
+        hold=hold, month=case.month, size=mail.size, sha256=mail.sha256, body_key=mail.body_key,
+    )
+    words = MessageText(
+        message=number, subject=mail.subject, from_name=facts.identity.name, from_address=facts.identity.address,
+        new_text=facts.new_text if text is None else text, whole_text=facts.whole_text, html=mail.html,
+    )
+    rows = ledger.close(
+        messages=(row, *changed),
+        message_texts=(words,),
+        attachments=tuple(_attachment(number, part) for part in mail.parts),
+        mail_ids=_mail_ids(case, number, ticket, author),
+        addressees=_addressees(case, number, ticket),
+        deliveries=tuple(deliveries),
+        **_paper(case, disposition, number, ticket),
+    )
+    return Decision(
+        spool_id=facts.spool_id, disposition=disposition, rows=rows, drafts=tuple(drafts),
+        reasons=tuple(ledger.reasons),
+    )
+
+
+def link(case: Case, message: int, ticket: int | None, drafts: Iterable[Draft] = ()) -> Decision:
+    """End the case of a mail that is stored already: it is recorded and tied to the first copy."""
+    rows = case.ledger.close(**_paper(case, "copy", message, ticket))
+    return Decision(
+        spool_id=case.facts.spool_id, disposition="copy", rows=rows, drafts=tuple(drafts),
+        reasons=tuple(case.ledger.reasons),
+    )
+
+
+def afresh(case: Case) -> Case:
+    """The same case with nothing written yet: for all-or-nothing."""
+    return case_of(
+        case.facts, case.spooled, case.hits, case.context, case.policy, case.ledger.now
+    )
+
+
+def _paper(case: Case, disposition: Disposition, message: int, ticket: int | None) -> dict[str, tuple[object, ...]]:
+    """The exactly-once mark, the reasons, and the facts as rules saw them."""
+    facts = facts_row(case.facts, case.spooled, case.context)
+    return {
+        "mail_facts": (replace(facts, message=message, ticket=ticket, rules=" ".join(case.hits)),),
+        "decisions": tuple(
+            DecisionRow(spool_id=case.facts.spool_id, ordinal=n, ticket=ticket, code=r.code, detail=r.detail)
+            for n, r in enumerate(case.ledger.reasons)
+        ),
+        "processed": (
+            Processed(
+                spool_id=case.facts.spool_id, delivery_key=delivery_key(case.spooled.envelope, case.spooled.mail),
+                disposition=disposition, message=message, at=case.ledger.now,
+            ),
+        ),
+    }
+
+
+def _attachment(message: int, part: object) -> Attachment:
+    return Attachment(message=message, **{name: getattr(part, name) for name in Attachment.__slots__[1:]})
+
+
+def _mail_ids(case: Case, message: int, ticket: int | None, author: int | None) -> tuple[MailId, ...]:
+    """Foreign ids only: ours prove themselves by their signature."""
+    mail, policy = case.spooled.mail, case.policy
+    rows = []
+    if mail.message_id:
+        rows.append(MailId(rfc_id=mail.message_id, message=message, ticket=ticket, role="self", sender=author))
+    for other in rfc_ids(mail):
+        if other != mail.message_id and read_message_id(policy.keys, other, policy.host) is None:
+            rows.append(MailId(rfc_id=other, message=message, ticket=ticket, role="reference", sender=author))
+    return tuple(rows)
+
+
+def _addressees(case: Case, message: int, ticket: int | None) -> tuple[Addressee, ...]:
+    """Decision 9: who stood on To or Cc of a participant's mail may answer it by plain references."""
+    if ticket is None:
+        return ()
+    followers = {f.person for f in case.ledger.followers(ticket)}
+    if case.author() not in followers and case.agent is None:
+        return ()
+    return tuple(Addressee(message=message, ticket=ticket, person_address=a) for a in case.others())
+
+

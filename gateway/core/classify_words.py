@@ -1,0 +1,81 @@
+"""What robots write into subjects and addresses: the word tables of core/classify.py.
+
+``AWAY`` begins the subjects of absence notices in the languages that mail servers speak; it counts
+only beside another sign, because people write "Out of office next week" too. ``STRICT_AWAY`` are the
+prefixes that Exchange, Notes and GroupWise put before the subject they answer: with their colon,
+nobody types them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+STRICT_AWAY: Final = re.compile(
+    r"(?:automatic reply|out of office autoreply|out of office reply|automatische antwort|abwesenheitsnotiz|"
+    r"réponse automatique|"
+    r"respuesta automática|resposta automática|risposta automatica|automatisch antwoord|"
+    r"automatische reactie|autosvar|"
+    r"automatisk svar|automatiskt svar|automaattinen vastaus|odpowiedź automatyczna|automatická odpověď|"
+    r"automatická odpoveď|"
+    r"automatikus válasz|răspuns automat|автоматический ответ|автоматична відповідь|автоматичен отговор|"
+    r"αυτόματη απάντηση|"
+    r"otomatik yanıt|automatski odgovor|samodejni odgovor|automaatvastus|automātiskā atbilde|"
+    r"automatinis atsakymas|"
+    r"自动答复|自動回覆|自動応答|자동 회신|תשובה אוטומטית|الرد التلقائي|ตอบกลับอัตโนมัติ|trả lời tự động|"
+    r"balasan otomatis"
+    r")\s*[:：]",
+    re.IGNORECASE,
+)
+AWAY: Final = re.compile(
+    r"(?:\[?auto(?:matic|mated)?[- ]?(?:reply|response)\]?|auto:|autoreply|out of (?:the )?office|"
+    r"out-of-office|ooo\b|on vacation|on leave|"
+    r"away from (?:my|the) (?:mail|e-mail|office|desk)|vacation|i am (?:away|out|on)|i'm (?:away|out|on)|"
+    r"abwesenheit|abwesend|nicht im (?:büro|haus)|im urlaub|urlaub|ich bin (?:nicht|im|derzeit|zur zeit)|"
+    r"automatische|"
+    r"réponse automatique|absen(?:ce|t)|en congés?|message d.absence|"
+    r"respuesta automática|fuera de (?:la )?oficina|ausen(?:cia|te)|de vacaciones|"
+    r"resposta automática|fora do escritório|ausência|de férias|risposta automatica|fuori (?:sede|ufficio)|"
+    r"assen(?:za|te)|in ferie|"
+    r"automatisch|afwezig|niet aanwezig|op vakantie|buiten kantoor|autosvar|automatiskt? svar|frånvaro|"
+    r"fravær|ikke til stede|"
+    r"på semester|på ferie|automaattinen|poissa|lomalla|autoreply|odpowiedź automatyczna|nieobecn|"
+    r"poza biurem|urlop|"
+    r"automatická odpov|mimo kancelář|nepřítomn|neprítomn|dovolená|automatikus válasz|házon kívül|szabadság|"
+    r"răspuns automat|"
+    r"absen[țt]ă|în concediu|автоматический ответ|автоответ|нет на месте|в отпуске|автоматична відповідь|"
+    r"у відпустці|"
+    r"автоматичен отговор|отсъств|αυτόματη απάντηση|εκτός γραφείου|otomatik (?:yanıt|cevap)|ofis dışında|"
+    r"izindeyim|"
+    r"automatski odgovor|odsutan|samodejni odgovor|odsoten|automaatvastus|automātisk|automatinis|自动(?:答复|"
+    r"回复)|自動(?:回覆|応答|返信)|"
+    r"不在(?:通知|のお知らせ)|休暇|外出中|자동 ?(?:회신|응답)|부재중|תשובה אוטומטית|מחוץ למשרד|"
+    r"الرد التلقائي|خارج المكتب|"
+    r"ตอบกลับอัตโนมัติ|trả lời tự động|vắng mặt|balasan otomatis|di luar kantor)",
+    re.IGNORECASE,
+)
+FAILURE: Final = re.compile(
+    r"(?:\[?(?:failed mail|undeliver(?:able|ed)|mail delivery|delivery (?:status|failure|notification|"
+    r"problem|"
+    r"has failed|report|to the following)|"
+    r"returned mail|failure notice|failure delivery|mail system error|message (?:delivery|could not|"
+    r"not delivered|undeliverable)|"
+    r"non[- ]?delivery|not delivered|warning: (?:message|could not)|unzustellbar|nicht zustellbar|zustellung|"
+    r"(?:échec|non remis|non distribuable)|no se puede entregar|no entregado|mensagem não|não entregue|"
+    r"mancato recapito|"
+    r"niet te bezorgen|onbestelbaar|nie można dostarczyć|kan inte levereras|olevererbart|kunne ikke leveres|"
+    r"недоставлен|"
+    r"не удалось доставить|投递失败|退信|配信不能|配信に失敗))",
+    re.IGNORECASE,
+)
+DAEMON: Final = re.compile(r"(?:mailer[-_.]?daemon|mail[-_.]?daemon|mail\.delivery\.system|maildelivery|mdaemon|"
+    r"mail-?delivery-?(?:sub)?system)", re.IGNORECASE)
+# A local part, or a piece of it between separators.
+NO_REPLY: Final = re.compile(
+    r"(?:.*[-_.+])?(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreplies|no[-_.]?responder|nicht[-_.]?antworten|"
+    r"keine[-_.]?antwort|"
+    r"ne[-_.]?pas[-_.]?repondre)(?:[-_.+0-9].*)?",
+    re.IGNORECASE,
+)
+ROBOT: Final = re.compile(r"(?:postmaster|bounces?|auto[-_.]?(?:reply|responder|mailer|confirm)|daemon|root|"
+    r"cron|nobody)", re.IGNORECASE)

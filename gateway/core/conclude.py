@@ -1,0 +1,335 @@
+"""What to do with one mail. The table CASES is read from the top; the first row that applies decides.
+
+Pure: facts, rule hits, context and policy in; rows, drafts and reasons out (decision 6). The
+effects of the classes are architecture ruling 6; second copies ruling 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from gateway.core import act, relay
+from gateway.core.answer import agent_mail
+from gateway.core.budget import why_no_ack
+from gateway.core.case import Case, case_of, link, store
+from gateway.core.command import parse_action
+from gateway.core.context import Context
+from gateway.core.model import ActorKind, Decision, Delivery, Draft, Facts, Report, Spooled, Ticket
+from gateway.core.policy import Agent, Policy
+from gateway.core.understand import delivery_key, tokens
+
+FLOOD = "flood"     # tag of the ticket that collects what one address sends beyond its budget
+
+
+def conclude(
+    facts: Facts, spooled: Spooled, hits: tuple[str, ...], *, context: Context, policy: Policy, now: datetime
+) -> Decision:
+    """Decide one mail. ``hits`` are the names of the rules whose predicates were true for it."""
+    case = case_of(facts, spooled, hits, context, policy, now)
+    decide = next(decide for applies, decide in CASES if applies(case))
+    return decide(case)
+
+
+# --- Questions ------------------------------------------------------------------------------
+
+
+def _delivered_before(case: Case) -> bool:
+    key = delivery_key(case.spooled.envelope, case.spooled.mail)
+    return case.context.delivery_keys.get(key) is not None
+
+
+def _log_only(case: Case) -> bool:
+    return case.facts.mail_class in ("own", "complaint", "receipt")
+
+
+def _is_bounce(case: Case) -> bool:
+    return case.facts.mail_class == "bounce"
+
+
+def _is_copy(case: Case) -> bool:
+    return case.facts.copy_of is not None
+
+
+def _is_automatic(case: Case) -> bool:
+    return case.facts.mail_class in ("out_of_office", "auto_reply")
+
+
+def _is_unasked_bulk(case: Case) -> bool:
+    return case.facts.mail_class == "bulk" and case.ticket is None and not case.hits
+
+
+def _is_matched_machine(case: Case) -> bool:
+    return case.facts.mail_class in ("generated", "bulk") and case.ticket is not None
+
+
+def _is_agents(case: Case) -> bool:
+    """An agent's own mail on a ticket, unless he is the customer there."""
+    if case.agent is None or case.ticket is None:
+        return False
+    person = case.context.person_ids.get(case.facts.identity.address)
+    return all(f.person != person for f in case.context.participants.get(case.ticket, ()))
+
+
+def _always(case: Case) -> bool:
+    return True
+
+
+# --- Answers --------------------------------------------------------------------------------
+
+
+def _again(case: Case) -> Decision:
+    """A sender that lost our 250 sent the same bytes again: nothing happens twice."""
+    message = case.context.delivery_keys[delivery_key(case.spooled.envelope, case.spooled.mail)]
+    assert message is not None  # noqa: S101  # _delivered_before looked
+    case.ledger.why("again", "the same mail was delivered before, byte for byte")
+    return link(case, message, case.ticket)
+
+
+def _log(case: Case) -> Decision:
+    case.ledger.why("logged", f"{case.facts.mail_class} mail is kept without a ticket")
+    return store(case, "log", ticket=None)
+
+
+def _bounce(case: Case) -> Decision:
+    """A report changes the outbox row it proves to speak of, and nothing else."""
+    sent = case.context.outbox.get(case.facts.bounced_outbox or 0)
+    if sent is None:
+        case.ledger.why("unmatched_bounce", "it names no mail of ours by address or Message-ID")
+        return store(case, "log", ticket=None)
+    report = next(iter(case.facts.bounces), Report(recipient="", status="", permanent=True))
+    ticket = case.context.living(sent.ticket).id if sent.ticket and case.context.living(sent.ticket) else None  # type: ignore[union-attr]
+    message = case.ledger.new_message()
+    drafts: list[Draft] = []
+    deliveries: tuple[Delivery, ...] = ()
+    if report.permanent:
+        words = " ".join((report.status, report.diagnostic)).strip()
+        deliveries = (Delivery(
+            outbox=sent.id, state="bounced", attempts=1, next_at=case.ledger.now, changed_at=case.ledger.now,
+            reply=words[:500],
+        ),)
+    if ticket is not None:
+        case.ledger.event(
+            ticket, "bounced", actor=sent.recipient, actor_kind="system", message=message, is_auto=True,
+            after=report.status or ("5.0.0" if report.permanent else "4.0.0"),
+        )
+        if report.permanent and sent.kind == "reply":
+            drafts = [_undelivered(case, ticket, sent.recipient, report, message)]
+    case.ledger.why("bounced", f"outbox {sent.id} to {report.recipient or 'its recipient'}: {report.status}")
+    return store(case, "apply", ticket=ticket, message=message, drafts=drafts, deliveries=deliveries)
+
+
+def _undelivered(case: Case, ticket: int, recipient: int, report: Report, message: int) -> Draft:
+    """Tell who wrote the answer; without one, the first reader of the ticket."""
+    state = case.ledger.ticket(ticket)
+    writer = case.policy.agent_of_address(case.ledger.address(state.last_agent or 0))
+    agents = relay.readers(state, case.ledger, case.policy)
+    agent: Agent = writer or (agents[0] if agents else case.policy.agents[0])
+    known = case.ledger.address(recipient) or report.recipient
+    return relay.undelivered(ticket, agent, replace(report, recipient=known), message, case.ledger, case.policy)
+
+
+def _second_copy(case: Case) -> Decision:
+    """Ruling 2: one mail that came by two ways is one message; a token in either way decides."""
+    first = next(m for copies in case.context.copies.values() for m in copies if m.id == case.facts.copy_of)
+    opened = case.context.living(first.ticket) if first.ticket is not None else None
+    token = next((t for t in tokens(case.spooled.envelope, case.policy) if case.context.living(t.ticket)), None)
+    into = case.context.living(token.ticket) if token else None
+    if opened is None:
+        case.ledger.why("copy", f"second copy of message {first.id}")
+        return link(case, first.id, None)
+    case.ledger.event(opened.id, "copy", actor=case.author(), actor_kind="system", message=first.id)
+    if into is not None and into.id != opened.id and opened.first_reply_at is None:
+        system = act.Actor(kind="system", person=None)
+        case.ledger.event(
+            into.id, "customer_reply", actor=first.author, actor_kind="customer", message=first.id, is_public=True
+        )
+        act.merge(case.ledger, opened.id, into.id, system)
+        case.ledger.why("copy_merged", "the other copy was addressed to a reply address of another ticket")
+        return link(case, first.id, into.id)
+    case.ledger.why("copy", f"second copy of message {first.id}")
+    return link(case, first.id, opened.id)
+
+
+def _automatic(case: Case) -> Decision:
+    """Out-of-office and other automatic answers: an event if matched, else kept without a ticket."""
+    if case.ticket is None:
+        case.ledger.why("logged", "automatic mail that belongs to no ticket")
+        return store(case, "log", ticket=None)
+    return _machine(case, tell=False)
+
+
+def _unasked_bulk(case: Case) -> Decision:
+    case.ledger.why("held", "list or bulk mail that answers nothing of ours, and no rule asks for it")
+    return store(case, "held", ticket=None, hold="bulk")
+
+
+def _matched_machine(case: Case) -> Decision:
+    return _machine(case, tell=case.facts.mail_class == "generated")
+
+
+def _machine(case: Case, *, tell: bool) -> Decision:
+    """Machine mail on a ticket: no reopening, no clock, no acknowledgement."""
+    ticket = case.ticket
+    assert ticket is not None  # noqa: S101
+    message = case.ledger.new_message()
+    case.ledger.event(
+        ticket, "machine_mail", actor=case.author(), actor_kind="agent" if case.agent else "system", message=message,
+        is_auto=True, after=case.facts.mail_class,
+    )
+    drafts = _notices(case, ticket, message) if tell else []
+    return store(case, "apply", ticket=ticket, message=message, drafts=drafts)
+
+
+def _customer_mail(case: Case) -> Decision:
+    """People's mail, and generated or bulk mail that opens a ticket."""
+    known = case.context.tickets.get(case.ticket) if case.ticket is not None else None
+    if known is None:
+        flood = _flooded(case)
+        return _append(case, flood) if flood else _open(case, follows=None)
+    if known.status in ("closed", "void"):
+        case.ledger.why("follow_up", f"{relay.key_of(known.id, case.policy)} is {known.status}")
+        return _open(case, follows=known.id)
+    if case.facts.token_without_proof:
+        case.ledger.why("follow_up", "the reply address fits, but neither the ids nor the subject do")
+        return _open(case, follows=known.id)
+    return _append(case, known)
+
+
+def _open(case: Case, follows: int | None) -> Decision:
+    """A new ticket, perhaps linked to the one it follows; rules, notices, acknowledgement."""
+    facts, ledger, policy = case.facts, case.ledger, case.policy
+    author = case.author()
+    is_auto = facts.mail_class != "human"
+    ticket = ledger.new_ticket(facts.subject)
+    message = ledger.new_message()
+    ledger.event(
+        ticket, "created", actor=author, actor_kind="system" if is_auto else "customer", message=message,
+        is_public=True, is_auto=is_auto, after=facts.queue,
+    )
+    if author is not None:
+        ledger.participant(ticket, author, "requester")
+    suggested = _join_copied(case, ticket)
+    for other in filter(None, (follows, facts.match.possible)):
+        if other != ticket and (follows is not None or other in case.context.tickets):
+            ledger.event(ticket, "linked", actor=None, actor_kind="system", after=str(other))
+    _apply_rules(case, ticket)
+    drafts = _notices(
+        case, ticket, message, first=True, suggested_cc=suggested,
+        possible=relay.key_of(follows or facts.match.possible or 0, policy) if follows or facts.match.possible else "",
+    )
+    no_ack = why_no_ack(facts, case.spooled.envelope, ticket, author, case.context, policy, ledger.now)
+    if no_ack is None and author is not None:
+        drafts.append(relay.acknowledgement(ticket, message, author, case.spooled.mail, ledger, policy))
+        ledger.event(ticket, "acknowledged", actor=author, actor_kind="system", is_auto=True)
+    ledger.why("acknowledged" if no_ack is None else "not_acknowledged", no_ack or facts.identity.address)
+    ledger.why("opened", relay.key_of(ticket, policy))
+    return store(case, "apply", ticket=ticket, message=message, is_public=True, drafts=drafts)
+
+
+def _append(case: Case, state: Ticket) -> Decision:
+    """The customer's side writes again: the ticket opens if it was waiting or solved."""
+    ledger, policy = case.ledger, case.policy
+    author = case.author()
+    message = ledger.new_message()
+    who = _side(case, state)
+    ledger.event(state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True)
+    holder = _foreign_holder(case, state)
+    if author is not None and ledger.participant(state.id, author, "holder" if who == "collaborator" else "cc"):
+        ledger.event(state.id, "participant_added", actor=author, actor_kind=who, after=str(author))
+    if state.status in ("pending", "on_hold", "solved"):
+        act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
+    suggested = _join_copied(case, state.id)
+    flooding = FLOOD in state.tags.split() and case.ticket is None
+    drafts = [] if flooding else _notices(case, state.id, message, holder=holder, suggested_cc=suggested)
+    if case.ticket is None and not flooding:
+        ledger.event(state.id, "tag_added", actor=None, actor_kind="system", after=FLOOD)
+        ledger.why("flood", "this address opened too many tickets within an hour; what follows is collected here")
+    ledger.why("appended", relay.key_of(state.id, policy))
+    return store(case, "apply", ticket=state.id, message=message, is_public=True, drafts=drafts)
+
+
+# --- Parts of the answers -------------------------------------------------------------------
+
+
+def _flooded(case: Case) -> Ticket | None:
+    """The ticket that collects an address's mail once its hourly budget of new tickets is spent."""
+    opened = case.context.opened.get(case.facts.identity.address, ())
+    if len(opened) < case.policy.budgets.tickets_per_address_hour:
+        return None
+    found = case.context.living(max(opened))
+    return found if found and found.status not in ("closed", "void") else None
+
+
+def _side(case: Case, state: Ticket) -> ActorKind:
+    author = case.author()
+    if author == state.requester:
+        return "customer"
+    return "customer" if any(
+        f.person == author and f.role == "requester" for f in case.ledger.followers(state.id)
+    ) else "collaborator"
+
+
+def _foreign_holder(case: Case, state: Ticket) -> str:
+    """Whose reply address the writer used, if it was made for somebody else."""
+    party = case.ledger.find(case.facts.match.party)
+    if party is None or party.address == case.facts.identity.address:
+        return ""
+    return party.address
+
+
+def _join_copied(case: Case, ticket: int) -> list[str]:
+    """Ruling 2: who stands on Cc of a proven mail joins; of an unproven one he is suggested."""
+    others = case.others()
+    if case.facts.identity.level < 1:
+        known = {case.ledger.address(f.person) for f in case.ledger.followers(ticket)}
+        return [a for a in others if a not in known]
+    for address in others:
+        person = case.ledger.person(address)
+        if case.ledger.participant(ticket, person, "cc"):
+            case.ledger.event(
+                ticket, "participant_added", actor=case.author(), actor_kind="customer", after=str(person)
+            )
+    return []
+
+
+def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Draft]:
+    """The mail as the agents of the ticket see it; a first mail is shown whole."""
+    first = bool(values.get("first"))
+    text = case.facts.whole_text if first else case.facts.new_text or case.facts.whole_text
+    have = relay.on_to_or_cc(case.spooled.mail) | {case.facts.identity.address}
+    agents = relay.readers(case.ledger.ticket(ticket), case.ledger, case.policy, but=have)
+    to_cc = [a for a in case.others()]
+    return relay.to_agents(
+        "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
+        **{"to_cc": to_cc, "cut": not first, **values},
+    )
+
+
+def _apply_rules(case: Case, ticket: int) -> None:
+    """Hits in file order until a rule says stop; a refused action is recorded and skipped."""
+    rules = [rule for rule in case.policy.rules if rule.name in case.hits]
+    for rule in rules:
+        actor = act.Actor(kind="rule", person=None, cause=f"rule:{rule.name}")
+        refused = act.carry_out(
+            tuple(parse_action(line) for line in rule.then), ticket, case.ledger, actor, case.policy
+        )
+        for line, valid in refused:
+            case.ledger.why("rule_refused", f"{rule.name}: {line}: {valid}")
+        if rule.stop:
+            break
+
+
+CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ...]] = (
+    (_delivered_before, _again),
+    (_log_only, _log),
+    (_is_bounce, _bounce),
+    (_is_copy, _second_copy),
+    (_is_automatic, _automatic),
+    (_is_unasked_bulk, _unasked_bulk),
+    (_is_matched_machine, _matched_machine),
+    (_is_agents, agent_mail),
+    (_always, _customer_mail),
+)

@@ -1,0 +1,80 @@
+"""Who wrote a mail, and how sure we are: a ladder.
+
+    L4  an agent who logged in at our submission port (RFC 4954) and writes as himself
+    L3  L1 and L2 together, and From is an address of the person the token was made for
+    L2  a valid reply address (core/token.py) among the recipients: a bearer secret, so it
+        speaks for the mail's place, not for its From
+    L1  a relay that vouches for the domain of From, and the envelope sender is that same address
+    L0  nothing, or a From that two readers may read differently
+
+The rungs are not nested: L2 says nothing about From. Whoever needs to know that From is true asks
+for a level in ``PROVES_SENDER``.
+
+Standards: RFC 5322 §3.6.2 (From), RFC 5321 §3.3 (MAIL FROM). The envelope sender is asked for as
+well, since mail from outside passes through the same relay: what a logged-in user may write in
+From, he writes in MAIL FROM. Reply-To and Sender are never identity. Mail through a list or with
+VERP is thereby L0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.core.address import canonical, domain
+from gateway.core.model import Envelope, Identity, Level, Mail
+from gateway.core.policy import Agent, Policy
+from gateway.core.subject import header_text
+
+PROVES_SENDER: Final[frozenset[Level]] = frozenset({1, 3, 4})
+
+
+def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: Policy) -> Identity:
+    """Place ``mail`` on the ladder; ``party_address`` is whom a valid token was made for, None without one.
+
+    ``address`` and ``agent`` are what From claims, on every rung.
+    """
+    if mail.sender is None:
+        return Identity(level=0, address="", name="", agent=None, why="From is missing or cannot be read")
+    address, name = canonical(mail.sender.address), header_text(mail.sender.name)
+    agent = policy.agent_of_address(address)
+
+    def rung(level: Level, why: str) -> Identity:
+        return Identity(level=level, address=address, name=name, agent=agent.login if agent else None, why=why)
+
+    if mail.ambiguous is not None:
+        return rung(0, f"From proves nothing: {mail.ambiguous}")
+    if envelope.login is not None:
+        return _logged_in(envelope.login, address, agent, rung)
+    vouched, whether = _vouched(envelope, address, policy)
+    if party_address is None:
+        return rung(1 if vouched else 0, whether)
+    party = canonical(party_address)
+    if not _belongs(address, party, policy):
+        return rung(2, f"the reply address was made for {party}, not for {address}")
+    if not vouched:
+        return rung(2, f"the reply address was made for {party}; {whether}")
+    return rung(3, f"the reply address was made for {party}, and {whether}")
+
+
+def _logged_in(login: str, address: str, agent: Agent | None, rung: Callable[[Level, str], Identity]) -> Identity:
+    if agent is not None and agent.login == login:
+        return rung(4, f"{login} logged in and {address} is theirs")
+    return rung(0, f"{login} logged in, but {address} is not theirs")
+
+
+def _vouched(envelope: Envelope, address: str, policy: Policy) -> tuple[bool, str]:
+    relay = policy.relay(envelope.relay)
+    if relay is None:
+        return False, "no configured relay handed it in"
+    if domain(address) not in map(canonical, relay.authenticates):
+        return False, f"relay {relay.name} does not vouch for {domain(address) or 'a From without a domain'}"
+    if envelope.mail_from is None or canonical(envelope.mail_from) != address:
+        return False, f"relay {relay.name} vouches for {domain(address)}, but the envelope sender is another"
+    return True, f"relay {relay.name} vouches for {address}"
+
+
+def _belongs(address: str, party: str, policy: Policy) -> bool:
+    """Whether From is an address of the token's party: an agent has several, a customer one."""
+    holder = policy.agent_of_address(party)
+    return address == party or (holder is not None and address in holder.addresses)

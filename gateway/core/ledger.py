@@ -1,0 +1,120 @@
+"""What one decision writes down: numbers events, folds tickets, allots ids.
+
+A ledger lives for the length of one ``conclude`` call and never leaves it; outside, decisions
+are plain rows. Ids are allotted here and travel in the journal frame, so a replay gives the
+same ones (architecture decision 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from gateway.core import lifecycle
+from gateway.core.context import Context
+from gateway.core.model import (
+    ActorKind, Event, EventKind, Participant, Person, Reason, Rows, Ticket, TicketText,
+)
+
+
+class Ledger:
+    """Rows in the making. ``cause`` is the spool id, timer or operator behind all of it."""
+
+    def __init__(self, context: Context, cause: str, at: datetime, now: datetime) -> None:
+        self.context, self.cause, self.at, self.now = context, cause, at, now
+        self.reasons: list[Reason] = []
+        self.rows = Rows()
+        self._next_person = context.next_person
+        self._next_ticket = context.next_ticket
+        self._next_message = context.next_message
+        self._events: list[Event] = []
+        self._tickets: dict[int, Ticket] = {}
+        self._persons: dict[str, Person] = {}
+        self._participants: list[Participant] = []
+        self._texts: list[TicketText] = []
+
+    def why(self, code: str, detail: str = "") -> None:
+        self.reasons.append(Reason(code=code, detail=detail))
+
+    def person(self, address: str, name: str = "") -> int:
+        """Id of the person with this canonical address; a new one is written down once."""
+        known = self.context.person(address) or self._persons.get(address)
+        if known is None:
+            known = Person(id=self._next_person, address=address, name=name, created_at=self.now)
+            self._next_person += 1
+            self._persons[address] = known
+        elif name and not known.name:
+            known = replace(known, name=name)
+            self._persons[address] = known
+        return known.id
+
+    def address(self, person: int) -> str:
+        found = self.find(person)
+        return found.address if found else ""
+
+    def find(self, person: int | None) -> Person | None:
+        mine = next((p for p in self._persons.values() if p.id == person), None)
+        return mine or (self.context.persons.get(person) if person is not None else None)
+
+    def new_ticket(self, subject: str) -> int:
+        number = self._next_ticket
+        self._next_ticket += 1
+        self._texts.append(TicketText(ticket=number, subject=subject))
+        return number
+
+    def new_message(self) -> int:
+        number = self._next_message
+        self._next_message += 1
+        return number
+
+    def ticket(self, number: int) -> Ticket:
+        return self._tickets.get(number) or self.context.tickets[number]
+
+    def event(
+        self,
+        ticket: int,
+        kind: EventKind,
+        *,
+        actor: int | None,
+        actor_kind: ActorKind,
+        message: int | None = None,
+        is_public: bool = False,
+        is_auto: bool = False,
+        before: str | None = None,
+        after: str | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """Write one event and fold it into its ticket. Raises ValueError if it is not allowed."""
+        event = Event(
+            seq=self.context.next_seq + len(self._events), ticket=ticket, at=self.at, recorded_at=self.now,
+            kind=kind, actor_kind=actor_kind, actor=actor, cause=cause or self.cause, message=message,
+            is_public=is_public, is_auto=is_auto, before=before, after=after,
+        )
+        known = self._tickets.get(ticket) or self.context.tickets.get(ticket)
+        self._tickets[ticket] = lifecycle.apply(known, event)
+        self._events.append(event)
+
+    def participant(self, ticket: int, person: int, role: str) -> bool:
+        """Add a follower unless there; True if added."""
+        have = self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
+        if any(p.person == person for p in have):
+            return False
+        self._participants.append(Participant(ticket=ticket, person=person, role=role, since=self.now))  # type: ignore[arg-type]
+        return True
+
+    def followers(self, ticket: int) -> tuple[Participant, ...]:
+        return self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
+
+    def new_texts(self) -> tuple[TicketText, ...]:
+        return tuple(self._texts)
+
+    def close(self, **more: object) -> Rows:
+        """All rows, with ``more`` for the tables the ledger does not keep."""
+        return Rows(
+            persons=tuple(self._persons.values()),
+            tickets=tuple(self._tickets.values()),
+            ticket_texts=tuple(self._texts),
+            participants=tuple(self._participants),
+            events=tuple(self._events),
+            **more,  # type: ignore[arg-type]
+        )

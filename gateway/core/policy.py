@@ -1,0 +1,107 @@
+"""What the configuration allows, as frozen values; gateway/config.py reads TOML into these.
+
+Nothing here reads a file or the environment. Addresses are canonical (core/address.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.core.token import Keyring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A desk window: the addresses customers write to and the agents who answer there."""
+
+    name: str
+    addresses: tuple[str, ...]      # the first is the one we write from
+    from_name: str
+    agents: tuple[str, ...]         # logins, told of unassigned tickets
+    language: str = "en"
+    acknowledge: bool = True
+
+    @property
+    def address(self) -> str:
+        return self.addresses[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    login: str
+    name: str
+    addresses: tuple[str, ...]      # the first is where we write to
+    role: Literal["light", "agent", "lead", "admin"] = "agent"
+    language: str = "en"
+
+    @property
+    def address(self) -> str:
+        return self.addresses[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """A host that hands us mail. It vouches that From in ``authenticates`` is its logged-in user."""
+
+    name: str
+    networks: tuple[str, ...]       # "127.0.0.1/32"
+    authenticates: tuple[str, ...] = ()   # domains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """``when`` is one SQL expression over the relation ``mail``; ``then`` are command lines."""
+
+    name: str
+    when: str
+    then: tuple[str, ...] = ()
+    stop: bool = False
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """How much automatic mail we send at most (security: loops end by budgets, not by headers)."""
+
+    acks_per_address_hour: int = 3
+    acks_per_address_day: int = 10
+    acks_per_domain_hour: int = 60
+    automatic_per_ticket_hour: int = 5
+    automatic_per_ticket_day: int = 20
+    tickets_per_address_hour: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything a decision may know of the configuration."""
+
+    host: str                       # domain of our Message-IDs
+    key: str                        # "ABC" in ABC-123
+    reply_domain: str               # domain of token and bounce addresses
+    keys: Keyring
+    queues: tuple[Queue, ...]
+    agents: tuple[Agent, ...]
+    relays: tuple[Relay, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    budgets: Budgets = field(default_factory=Budgets)
+    reply_to_token: bool = False    # customers get a token in Reply-To
+
+    def queue(self, name: str) -> Queue:
+        """The queue called ``name``; the first one if it is gone from the configuration."""
+        return next((q for q in self.queues if q.name == name), self.queues[0])
+
+    def queue_of_address(self, address: str) -> Queue | None:
+        return next((q for q in self.queues if address in q.addresses), None)
+
+    def agent(self, login: str) -> Agent | None:
+        return next((a for a in self.agents if a.login == login), None)
+
+    def agent_of_address(self, address: str) -> Agent | None:
+        return next((a for a in self.agents if address in a.addresses), None)
+
+    def relay(self, name: str | None) -> Relay | None:
+        return next((r for r in self.relays if r.name == name), None)
+
+    def own_addresses(self) -> frozenset[str]:
+        return frozenset(a for q in self.queues for a in q.addresses)

@@ -1,0 +1,203 @@
+"""Which ticket a mail belongs to, and by which proof (architecture decision 9).
+
+Proof without looking at the sender, since only we can make it:
+    1. a verified reply address among the recipients
+    2. a Message-ID that we signed, in In-Reply-To, then in References from the newest to the oldest
+Evidence that anybody may copy counts only for a sender who is a participant of that ticket, stood on
+To or Cc of a participant's mail, or is an agent whose From is proven:
+    3. an id of stored mail; then an id that stored mail only referred to, so that the answers to a
+       mail we never saw share a ticket; then a mail that stored mail referred to before it came
+    4. [ABC-123] in the subject
+Else the mail belongs to no ticket, and ``possible`` is what it named. The first proof wins; another
+ticket that is also proven is named in ``why``. Redirects of merges are followed always.
+
+Standards: RFC 5322 §3.6.4 (In-Reply-To, References). Limits: only the newest ``IDS_READ`` references
+and the oldest are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway.core.context import Context
+from gateway.core.identity import PROVES_SENDER
+from gateway.core.model import Identity, Mail, MailId, SignedId, Spooled, ThreadMatch, Token
+from gateway.core.policy import Policy
+from gateway.core.subject import base_subject, keys_in
+from gateway.core.token import read_message_id
+
+IDS_READ: Final = 100
+
+
+def find_thread(
+    spooled: Spooled, tokens: tuple[Token, ...], identity: Identity, context: Context, policy: Policy
+) -> ThreadMatch:
+    """The ticket of a mail. ``tokens`` are the verified ones of the envelope recipients, in order."""
+    search = _Search(spooled.mail, identity, context, policy)
+    return search.by_token(tokens) or search.by_signed_id() or search.by_evidence(tokens)
+
+
+def token_without_proof(spooled: Spooled, match: ThreadMatch, context: Context, policy: Policy) -> bool:
+    """Ruling 3: matched by token only, while neither ids nor subject speak of that ticket.
+
+    Such a mail is likely a new matter, written to an address that the mail program remembered.
+    An empty subject is no evidence.
+    """
+    if match.signal != "token" or match.ticket is None:
+        return False
+    mail = spooled.mail
+    rows = (row for _, rfc_id in _ids(mail) for row in context.mail_ids.get(rfc_id, ()))
+    signed = (said.ticket for _, said in _signed_ids(mail, policy))
+    named = (*signed, *(row.ticket for row in rows), *keys_in(mail.subject, policy.key))
+    if any(_living(context, ticket) == match.ticket for ticket in named):
+        return False
+    base = base_subject(mail.subject).casefold()
+    same = [n for n, subject in context.subjects.items() if base and base_subject(subject).casefold() == base]
+    return all(_living(context, ticket) != match.ticket for ticket in same)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """A ticket that is named by something anybody may copy."""
+
+    signal: Literal["reference", "subject"]
+    named: int
+    ticket: int         # what became of it
+    why: str
+
+
+class _Search:
+    """One mail against one context; each method is a step of the module's list."""
+
+    def __init__(self, mail: Mail, identity: Identity, context: Context, policy: Policy) -> None:
+        self.mail, self.identity, self.context, self.policy = mail, identity, context, policy
+        signed = ((header, said, _living(context, said.ticket)) for header, said in _signed_ids(mail, policy))
+        self.signed = [(header, said, ticket) for header, said, ticket in signed if ticket is not None]
+        self.evidence = [*self._stored(), *self._subject_keys()]
+
+    def by_token(self, tokens: tuple[Token, ...]) -> ThreadMatch | None:
+        known = [(token, n) for token in tokens if (n := _living(self.context, token.ticket)) is not None]
+        if not known:
+            return None
+        token, ticket = known[0]
+        answered = self._answered(ticket)
+        internal = token.role == "n" or (answered is not None and answered.kind == "i")
+        why = f"reply address made for {self._person(token.party)} on {self._name(token.ticket, ticket)}"
+        why += self._also(ticket, [n for _, n in known])
+        return ThreadMatch(
+            ticket=ticket, signal="token", outbox=answered.outbox if answered else None, party=token.party,
+            audience="internal" if internal else "public", why=why,
+        )
+
+    def by_signed_id(self) -> ThreadMatch | None:
+        if not self.signed:
+            return None
+        header, first, ticket = self.signed[0]
+        # The pseudo-root names the ticket only; an older id may say which mail of ours is answered.
+        said = self._answered(ticket) or first
+        what = "a mail we sent on" if first.outbox else "our id of"
+        to = f" to {self._person(said.party)}" if said.party else ""
+        return ThreadMatch(
+            ticket=ticket, signal="signed_id", outbox=said.outbox or None, party=said.party or None,
+            audience="internal" if said.kind == "i" else "public",
+            why=f"{header} has {what} {self._name(first.ticket, ticket)}{to}{self._also(ticket)}",
+        )
+
+    def by_evidence(self, tokens: tuple[Token, ...]) -> ThreadMatch:
+        """Steps 3 and 4, and what is left when they fail."""
+        for found in self.evidence:
+            right = self._right(found)
+            if right:
+                why = f"{found.why}, and {self.identity.address} {right}{self._also(found.ticket)}"
+                return ThreadMatch(ticket=found.ticket, signal=found.signal, why=why)
+        if self.evidence:
+            named, who = self.evidence[0], self.identity.address or "the sender"
+            why = f"{named.why}, but {who} is not known to take part in it"
+            return ThreadMatch(ticket=None, signal="none", why=why, possible=named.ticket)
+        if tokens:
+            why = f"the reply address is of {self.policy.key}-{tokens[0].ticket}, which is unknown"
+            return ThreadMatch(ticket=None, signal="none", why=why)
+        return ThreadMatch(ticket=None, signal="none", why="nothing names a ticket")
+
+    def _stored(self) -> Iterator[_Evidence]:
+        """Step 3."""
+        ids = list(_ids(self.mail))
+        steps = [(header, rfc_id, "self", "has a mail stored on") for header, rfc_id in ids]
+        steps += [(header, rfc_id, "reference", "has a mail answered on") for header, rfc_id in ids]
+        steps.append(("Message-ID", self.mail.message_id or "", "reference", "is of a mail answered on"))
+        for header, rfc_id, role, what in steps:
+            rows = (row for row in self.context.mail_ids.get(rfc_id, ()) if row.role == role)
+            for row in sorted(rows, key=_newest_first):
+                ticket = _living(self.context, row.ticket)
+                if row.ticket is not None and ticket is not None:
+                    why = f"{header} {what} {self._name(row.ticket, ticket)}"
+                    yield _Evidence(signal="reference", named=row.ticket, ticket=ticket, why=why)
+
+    def _subject_keys(self) -> Iterator[_Evidence]:
+        """Step 4. What was voided (spam, erased) is not revived by a number in a subject."""
+        for number in keys_in(self.mail.subject, self.policy.key):
+            living = self.context.living(number)
+            if living is not None and living.status != "void":
+                why = f"the subject names {self._name(number, living.id)}"
+                yield _Evidence(signal="subject", named=number, ticket=living.id, why=why)
+
+    def _right(self, found: _Evidence) -> str:
+        """Why the sender may add to a ticket by mere evidence; '' if he may not."""
+        address = self.identity.address
+        if not address or self.mail.ambiguous is not None:
+            return ""
+        if self.identity.agent is not None and self.identity.level in PROVES_SENDER:
+            return "is an agent's"
+        person = self.context.person_ids.get(address)
+        for number in (found.ticket, found.named):
+            members = self.context.participants.get(number, ())
+            # A holder wrote with somebody else's reply address: that address is his only proof.
+            if any(member.person == person and member.role != "holder" for member in members):
+                return "takes part in it"
+            if address in self.context.addressees.get(number, ()):
+                return "was written to on it"
+        return ""
+
+    def _answered(self, ticket: int) -> SignedId | None:
+        """The newest mail of ours on ``ticket`` that this mail answers."""
+        return next((said for _, said, n in self.signed if n == ticket and said.outbox), None)
+
+    def _also(self, ticket: int, more: Sequence[int] = ()) -> str:
+        """The other tickets that are named with equal right, for the person who reads ``why``."""
+        allowed = (found.ticket for found in self.evidence if self._right(found))
+        others = dict.fromkeys(n for n in (*more, *(n for _, _, n in self.signed), *allowed) if n != ticket)
+        return f"; it also names {', '.join(self._name(n, n) for n in others)}" if others else ""
+
+    def _name(self, named: int, ticket: int) -> str:
+        key = self.policy.key
+        return f"{key}-{named}" if named == ticket else f"{key}-{named} (merged into {key}-{ticket})"
+
+    def _person(self, party: int) -> str:
+        person = self.context.persons.get(party)
+        return person.address if person else f"person {party}"
+
+
+def _ids(mail: Mail) -> Iterator[tuple[str, str]]:
+    """(header, id): In-Reply-To, then References newest first; each id once."""
+    seen = dict.fromkeys(mail.in_reply_to, "In-Reply-To")
+    for rfc_id in (*reversed(mail.references[-IDS_READ:]), *mail.references[:1]):
+        seen.setdefault(rfc_id, "References")
+    return ((header, rfc_id) for rfc_id, header in seen.items())
+
+
+def _signed_ids(mail: Mail, policy: Policy) -> Iterator[tuple[str, SignedId]]:
+    for header, rfc_id in _ids(mail):
+        said = read_message_id(policy.keys, rfc_id, policy.host)
+        if said is not None:
+            yield header, said
+
+
+def _living(context: Context, ticket: int | None) -> int | None:
+    living = None if ticket is None else context.living(ticket)
+    return living.id if living else None
+
+
+def _newest_first(row: MailId) -> int:
+    return -row.message

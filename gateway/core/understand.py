@@ -1,0 +1,201 @@
+"""From a parsed mail to facts: who wrote, what kind of mail, which ticket, which commands.
+
+``needs`` names, from the mail alone, what the store must load; ``understand`` then reads one
+mail against that context. Neither decides anything: core/conclude.py does, after the rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+from gateway.core import subject as subjects
+from gateway.core.address import canonical, domain
+from gateway.core.classify import classify
+from gateway.core.command import parse_block
+from gateway.core.context import Context, Needs
+from gateway.core.identity import identify
+from gateway.core.model import (
+    Classification, CommandBlock, Envelope, Facts, Identity, Mail, MailFacts, Spooled, ThreadMatch, Token,
+)
+from gateway.core.policy import Policy, Queue
+from gateway.core.quote import split_reply
+from gateway.core.thread import find_thread, token_without_proof
+from gateway.core.token import read_address, read_bounce, read_mark, read_message_id
+
+# Ids of a mail that are looked up: its newest references say where it belongs, the oldest who began.
+REFERENCES_READ = 20
+ADDRESSES_READ = 40
+TOP = 2_000     # characters of the text in which a command may name another ticket
+
+
+def rfc_ids(mail: Mail) -> tuple[str, ...]:
+    """In-Reply-To, then References newest first: the order in which they prove belonging."""
+    ids = (*mail.in_reply_to, *reversed(mail.references[-REFERENCES_READ:]), *mail.references[:1])
+    return tuple(dict.fromkeys(ids))
+
+
+def delivery_key(envelope: Envelope, mail: Mail) -> str:
+    """Same sender, recipients and bytes: a sender that lost our 250 and tries again (RFC 5321 §4.5.4.1)."""
+    seed = "\n".join((envelope.mail_from or "<>", *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
+    return hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def tokens(envelope: Envelope, policy: Policy) -> tuple[Token, ...]:
+    """The verified reply addresses among the recipients, in their order."""
+    found = (read_address(policy.keys, rcpt, policy.reply_domain) for rcpt in envelope.rcpt_tos)
+    return tuple(token for token in found if token is not None)
+
+
+def bounced(envelope: Envelope, mail: Mail, policy: Policy) -> int | None:
+    """The outbox row a report speaks of: by its bounce address, else by the Message-ID it returns."""
+    for rcpt in envelope.rcpt_tos:
+        outbox = read_bounce(policy.keys, rcpt, policy.reply_domain)
+        if outbox is not None:
+            return outbox
+    signed = read_message_id(policy.keys, mail.original_id or "", policy.host)
+    return signed.outbox or None if signed else None
+
+
+def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
+    """Everything the decisions on this batch may ask of the store."""
+    ids: set[str] = set()
+    addresses = {agent.address for agent in policy.agents}
+    tickets: set[int] = set()
+    persons: set[int] = set()
+    outbox: set[int] = set()
+    reasons: set[int] = set()
+    body_keys: set[str] = set()
+    deliveries: set[str] = set()
+    mention = re.compile(rf"\b{re.escape(policy.key)}-(\d{{1,15}})\b", re.IGNORECASE)
+    for spooled in batch:
+        mail, envelope = spooled.mail, spooled.envelope
+        own = {i for i in (mail.message_id, mail.original_id) if i}
+        ids |= own | set(rfc_ids(mail))
+        addresses |= {canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]}
+        if mail.sender is not None:
+            addresses.add(canonical(mail.sender.address))
+        named = set(subjects.keys_in(mail.subject, policy.key))
+        named |= {int(n) for n in mention.findall(mail.text[:TOP])}
+        for token in tokens(envelope, policy):
+            named.add(token.ticket)
+            persons.add(token.party)
+        for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
+            named.add(signed.ticket)
+            outbox.add(signed.outbox)
+            persons.add(signed.party)
+        back = bounced(envelope, mail, policy)
+        if back is not None:
+            outbox.add(back)
+        tickets |= named
+        if "#why" in mail.text[:TOP].casefold():
+            reasons |= named
+        body_keys.add(mail.body_key)
+        deliveries.add(delivery_key(envelope, mail))
+    return Needs(
+        rfc_ids=frozenset(ids), addresses=frozenset(addresses), tickets=frozenset(tickets - {0}),
+        persons=frozenset(persons), outbox=frozenset(outbox - {0}), body_keys=frozenset(body_keys),
+        delivery_keys=frozenset(deliveries), reasons_of=frozenset(reasons),
+    )
+
+
+def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
+    """What two mails must not share to be decided in one wave (architecture ruling 1)."""
+    mail = spooled.mail
+    yield from (f"id:{i}" for i in (mail.message_id, *rfc_ids(mail)) if i)
+    yield f"body:{mail.body_key}"
+    if mail.sender is not None:
+        yield f"from:{canonical(mail.sender.address)}"
+    for token in tokens(spooled.envelope, policy):
+        yield f"ticket:{token.ticket}"
+    for number in subjects.keys_in(mail.subject, policy.key):
+        yield f"ticket:{number}"
+    for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
+        yield f"ticket:{signed.ticket}"
+
+
+def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
+    """One mail, read against what is known. Pure: the same arguments give the same facts."""
+    mail, envelope = spooled.mail, spooled.envelope
+    held_tokens = tokens(envelope, policy)
+    kind = _class(spooled, policy)
+    identity = _identity(spooled, held_tokens, context, policy)
+    match = find_thread(spooled, held_tokens, identity, context, policy)
+    split = split_reply(mail.text, _answered(match, context)) if match.ticket else None
+    new = split.new if split else mail.text
+    block = parse_block(new) if identity.agent and match.ticket else CommandBlock(commands=(), suspects=(), text=new)
+    return Facts(
+        spool_id=spooled.spool_id,
+        received_at=envelope.received_at,
+        mail_class=kind.mail_class,
+        class_why=kind.why,
+        identity=identity,
+        match=match,
+        queue=_queue(envelope, mail, match, context, policy).name,
+        subject=mail.subject,
+        base_subject=subjects.base_subject(mail.subject),
+        new_text=new,
+        whole_text=mail.text,
+        block=block,
+        copy_of=_copy_of(mail, identity, context),
+        token_without_proof=token_without_proof(spooled, match, context, policy),
+        bounces=kind.bounces,
+        bounced_outbox=bounced(envelope, mail, policy) if kind.mail_class == "bounce" else None,
+    )
+
+
+def facts_row(facts: Facts, spooled: Spooled, context: Context) -> MailFacts:
+    """The row of the relation ``mail`` that rules read; ``rules`` and ``message`` are set later."""
+    ticket = context.tickets.get(facts.match.ticket) if facts.match.ticket else None
+    return MailFacts(
+        spool_id=facts.spool_id, message=None, received_at=facts.received_at, sender=facts.identity.address,
+        domain=domain(facts.identity.address) if facts.identity.address else "", subject=facts.subject,
+        queue=facts.queue, mail_class=facts.mail_class, level=facts.identity.level,
+        agent=facts.identity.agent is not None, signal=facts.match.signal, ticket=facts.match.ticket,
+        status=ticket.status if ticket else None, priority=ticket.priority if ticket else None,
+        attachments=len(spooled.mail.parts), size=spooled.mail.size, rules="",
+    )
+
+
+def _class(spooled: Spooled, policy: Policy) -> Classification:
+    mail, envelope = spooled.mail, spooled.envelope
+    ours = read_message_id(policy.keys, mail.message_id or "", policy.host) is not None
+    marked = read_mark(policy.keys, mail.header("x-mailwicket-id")) is not None
+    to_bounce = any(read_bounce(policy.keys, r, policy.reply_domain) is not None for r in envelope.rcpt_tos)
+    return classify(
+        mail, envelope, own_addresses=policy.own_addresses(), own=ours or marked, bounce_address=to_bounce
+    )
+
+
+def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, policy: Policy) -> Identity:
+    party = next((context.persons[t.party] for t in held if t.party in context.persons), None)
+    return identify(spooled.mail, spooled.envelope, party.address if party else None, policy)
+
+
+def _answered(match: ThreadMatch, context: Context) -> str | None:
+    """Our own words that the mail quotes, if we know which mail of ours it answers."""
+    sent = context.outbox.get(match.outbox) if match.outbox else None
+    return sent.text if sent else None
+
+
+def _queue(envelope: Envelope, mail: Mail, match: ThreadMatch, context: Context, policy: Policy) -> Queue:
+    """The ticket's queue; for new mail the first queue among the recipients, then To, then Cc."""
+    if match.ticket is not None and match.ticket in context.tickets:
+        return policy.queue(context.tickets[match.ticket].queue)
+    addresses = (*envelope.rcpt_tos, *(a.address for a in (*mail.to, *mail.cc)))
+    found = (policy.queue_of_address(canonical(a)) for a in addresses)
+    return next((q for q in found if q is not None), policy.queues[0])
+
+
+def _copy_of(mail: Mail, identity: Identity, context: Context) -> int | None:
+    """Message-ID, body and From together (architecture ruling 2): anyone can guess a Message-ID,
+    and a mail must never vanish because a stranger sent its id first."""
+    if not mail.message_id:
+        return None
+    same_id = {i.message for i in context.mail_ids.get(mail.message_id, ()) if i.role == "self"}
+    author = context.person_ids.get(identity.address)
+    for message in context.copies.get(mail.body_key, ()):
+        if message.id in same_id and message.author == author:
+            return message.id
+    return None

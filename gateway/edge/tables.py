@@ -1,0 +1,149 @@
+"""Which class is which table: rows of gateway/core/model.py ⇄ tuples of DuckDB.
+
+DuckDB returns TIMESTAMP WITH TIME ZONE only with an extra library, so columns are UTC without zone
+and the zone is put on and taken off here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
+
+import duckdb
+
+from gateway.core import model
+
+T = TypeVar("T")
+Cursor = duckdb.DuckDBPyConnection
+# Columns of OutboxRow that stand in the mail file.
+TEXT_COLUMNS = ("mail_from", "headers", "text", "html", "parts", "boundary")
+
+
+def digest(text: str) -> int:
+    """The 64-bit hash that stands for a text in an index; who finds by it compares the text."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def naive(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(tzinfo=None)
+
+
+def month_of(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m")
+
+
+class Table(Generic[T]):
+    """A table of one class. ``key`` names the columns by which a row replaces an older one; () only grows."""
+
+    def __init__(
+        self,
+        name: str,
+        row: type[T],
+        field: str,
+        *,
+        key: tuple[str, ...] = (),
+        columns: tuple[str, ...] = (),
+        extra: tuple[tuple[str, Callable[[Any], object]], ...] = (),
+    ) -> None:
+        hints = get_type_hints(row)
+        self.name, self.row, self.field, self.key, self.extra = name, row, field, key, extra
+        self.columns = columns or tuple(f.name for f in fields(row))  # type: ignore[arg-type]
+        self._get = attrgetter(*self.columns)
+        self._times = [
+            n for n, c in enumerate(self.columns) if hints[c] is datetime or datetime in get_args(hints[c])
+        ]
+        self.key_of: Callable[[T], Any] | None = attrgetter(*key) if key else None
+        self.select = ", ".join(f'"{c}"' for c in self.columns)
+
+    def record(self, row: T) -> tuple[object, ...]:
+        """The tuple that is stored for ``row``."""
+        values = list(self._get(row))
+        for n in self._times:
+            if values[n] is not None:
+                values[n] = naive(values[n])
+        values += [make(row) for _, make in self.extra]
+        return tuple(values)
+
+    def records(self, rows: Iterable[T]) -> list[tuple[object, ...]]:
+        """All tuples; of rows with one key the last."""
+        if self.key_of is not None:
+            rows = {self.key_of(row): row for row in rows}.values()
+        return [self.record(row) for row in rows]
+
+    def zoned(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The columns of a fetched tuple by name, times with their zone."""
+        found = list(values[: len(self.columns)])
+        for n in self._times:
+            if found[n] is not None:
+                found[n] = found[n].replace(tzinfo=UTC)
+        return dict(zip(self.columns, found, strict=True))
+
+    def fetch(self, cursor: Cursor, where: str, *parameters: object) -> list[T]:
+        """The rows ``where`` finds; SQL text is ours, values are parameters."""
+        sql = f"SELECT {self.select} FROM {self.name} WHERE {where}"  # noqa: S608
+        return [self.row(**self.zoned(v)) for v in cursor.execute(sql, list(parameters)).fetchall()]
+
+
+TICKET = Table("ticket", model.Ticket, "tickets", key=("id",))
+TICKET_TEXT = Table("ticket_text", model.TicketText, "ticket_texts", key=("ticket",))
+PERSON = Table("person", model.Person, "persons", key=("id",), extra=(("h", lambda r: digest(r.address)),))
+PARTICIPANT = Table("participant", model.Participant, "participants", key=("ticket", "person"))
+MESSAGE = Table("message", model.Message, "messages", key=("id",))
+ATTACHMENT = Table("attachment", model.Attachment, "attachments")
+MAIL_ID = Table("mail_id", model.MailId, "mail_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
+ADDRESSEE = Table("addressee", model.Addressee, "addressees")
+MAIL_FACTS = Table("mail_facts", model.MailFacts, "mail_facts")
+DECISION = Table("decision", model.DecisionRow, "decisions")
+EVENT = Table("event", model.Event, "events")
+OUTBOX = Table(
+    "outbox", model.OutboxRow, "outbox",
+    columns=tuple(f.name for f in fields(model.OutboxRow) if f.name not in TEXT_COLUMNS),
+    extra=(("month", lambda r: month_of(r.created_at)),),
+)
+DELIVERY = Table("delivery", model.Delivery, "deliveries", key=("outbox",))
+PROCESSED = Table(
+    "processed", model.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
+)
+MESSAGE_TEXT = Table("message_text", model.MessageText, "message_texts", key=("message",))
+OUTBOX_TEXT = Table("outbox_text", model.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
+
+# In the order in which they are written.
+MAIN: tuple[Table[Any], ...] = (
+    PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
+    OUTBOX, DELIVERY, PROCESSED,
+)
+MAIL: tuple[Table[Any], ...] = (MESSAGE_TEXT, OUTBOX_TEXT)
+
+
+@dataclass(slots=True)
+class Counters:
+    """The next free numbers; core allots them, the store only remembers."""
+
+    seq: int = 1
+    ticket: int = 1
+    message: int = 1
+    outbox: int = 1
+    person: int = 1
+
+    def take(self, rows: model.Rows) -> None:
+        """Count past everything in ``rows``."""
+        self.seq = max([self.seq, *(e.seq + 1 for e in rows.events)])
+        self.ticket = max([self.ticket, *(t.id + 1 for t in rows.tickets)])
+        self.message = max([self.message, *(m.id + 1 for m in rows.messages)])
+        self.outbox = max([self.outbox, *(o.id + 1 for o in rows.outbox)])
+        self.person = max([self.person, *(p.id + 1 for p in rows.persons)])
+
+
+def counters(cursor: Cursor) -> Counters:
+    """As the tables have them."""
+    found = cursor.execute(
+        "SELECT (SELECT coalesce(max(seq), 0) + 1 FROM event), (SELECT coalesce(max(id), 0) + 1 FROM ticket),"
+        " (SELECT coalesce(max(id), 0) + 1 FROM message), (SELECT coalesce(max(id), 0) + 1 FROM outbox),"
+        " (SELECT coalesce(max(id), 0) + 1 FROM person)"
+    ).fetchone()
+    assert found is not None
+    return Counters(*found)

@@ -1,0 +1,234 @@
+"""``mailwicket explain`` and ``import --dry-run``: what would be read, threaded, decided, and why.
+
+Nothing is stored. Mails go through the same guarded parser processes and the same pure rooms as in
+the gateway. With a gateway running, ``explain`` is answered from its store; without one a mail meets
+an empty desk, and the output says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from gateway.config import Config
+from gateway.core.address import canonical
+from gateway.core.classify import classify
+from gateway.core.context import Context
+from gateway.core.conversation import Keys, conversations
+from gateway.core.model import Classification, Decision, Envelope, Facts, Mail, Spooled
+from gateway.core.quote import split_reply
+from gateway.core.understand import facts_row, understand
+from gateway.edge.archive import messages
+from gateway.edge.rules import RuleBook
+from gateway.edge.workers import ParserPool
+from gateway.mime.text import decode, html_to_text
+from gateway.core.conclude import conclude
+from gateway.show import clean
+
+Body = Literal["mail", "text", "html"]
+Row = dict[str, Any]
+AT_ONCE = 100
+NOBODY = Envelope(channel="import", received_at=datetime(1970, 1, 1, tzinfo=UTC), mail_from="", rcpt_tos=())
+
+
+def explain_files(config: Config, files: Sequence[Path], *, as_json: bool, body: Body = "mail") -> int:
+    """Print one JSON object a file, or a page for people. A file that cannot be read is said so; exit code 0."""
+    if body != "mail":
+        rows: Iterable[Row] = (_bare(path, body) for path in files)
+    elif as_json:
+        rows = asyncio.run(_explained(config, files))
+    else:
+        return _for_people(config, files)
+    for row in rows:
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n" if as_json else f"{clean(row['reply_text'], lines=True)}\n")
+    return 0
+
+
+async def _explained(config: Config, files: Sequence[Path]) -> list[Row]:
+    out: list[Row] = []
+    pool = ParserPool(config.workers)
+    await pool.start()
+    try:
+        for begin in range(0, len(files), AT_ONCE):
+            chunk = files[begin : begin + AT_ONCE]
+            raws = [_bytes(path) for path in chunk]
+            mails = await pool.parse_many([raw for raw in raws if isinstance(raw, bytes)])
+            parsed = iter(mails)
+            out += [
+                {"file": str(path), "error": raw} if isinstance(raw, str) else json_row(str(path), next(parsed), config)
+                for path, raw in zip(chunk, raws, strict=True)
+            ]
+    finally:
+        await pool.close()
+    return out
+
+
+def json_row(file: str, mail: Mail, config: Config) -> Row:
+    """The contract of ``explain --json``: what was read, as text that any JSON reader takes."""
+    kind = classified(mail, config)
+    return {
+        "file": file,
+        "error": None,
+        "subject": mail.subject,
+        "date": mail.date.isoformat() if mail.date else None,
+        "from": {"name": mail.sender.name, "address": mail.sender.address} if mail.sender else None,
+        "to": [a.address for a in mail.to],
+        "message_id": mail.message_id,
+        "text": mail.text,
+        "attachments": [
+            {"name": p.name, "content_type": p.content_type, "size": p.size, "sha256": p.sha256} for p in mail.parts
+        ],
+        "class": kind.mail_class,
+        "class_why": kind.why,
+        "bounces": [{"recipient": b.recipient, "status": b.status, "permanent": b.permanent} for b in kind.bounces],
+        "reply_text": split_reply(mail.text).new,
+        "opaque": mail.opaque,
+        "defects": list(mail.defects),
+    }
+
+
+def classified(mail: Mail, config: Config) -> Classification:
+    """The class by the mail alone: its envelope is not known from a file."""
+    envelope = NOBODY
+    returned = mail.header("return-path").strip()
+    if returned == "<>":
+        envelope = Envelope(channel="import", received_at=NOBODY.received_at, mail_from=None, rcpt_tos=())
+    return classify(mail, envelope, own_addresses=config.policy.own_addresses(), own=False, bounce_address=False)
+
+
+def _bare(path: Path, body: Body) -> Row:
+    raw = _bytes(path)
+    if isinstance(raw, str):
+        return {"file": str(path), "error": raw, "reply_text": ""}
+    text, _ = decode(raw, None)
+    return {"file": str(path), "error": None, "reply_text": split_reply(html_to_text(text) if body == "html" else text).new}
+
+
+def _bytes(path: Path) -> bytes | str:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+# --- For people -----------------------------------------------------------------------------
+
+
+def _for_people(config: Config, files: Sequence[Path]) -> int:
+    console = Console()
+    raws = [(path, _bytes(path)) for path in files]
+    mails = iter(asyncio.run(_parsed(config, [raw for _, raw in raws if isinstance(raw, bytes)])))
+    for path, raw in raws:
+        console.rule(Text(clean(str(path))))
+        if isinstance(raw, str):
+            console.print(Text(raw, style="red"))
+            continue
+        console.print(_page(next(mails), raw, config))
+    console.print(Text("Threading and rules were tried against an empty desk.", style="dim"))
+    return 0
+
+
+async def _parsed(config: Config, raws: list[bytes]) -> list[Mail]:
+    pool = ParserPool(config.workers)
+    await pool.start()
+    try:
+        return await pool.parse_many(raws)
+    finally:
+        await pool.close()
+
+
+def _page(mail: Mail, raw: bytes, config: Config) -> Table:
+    """What was read, how it was threaded, what would be done, step by step."""
+    decision, facts = dry_decision(mail, raw, config)
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    sender = f"{mail.sender.name} <{mail.sender.address}>" if mail.sender else "(nobody)"
+    lines: list[tuple[str, str]] = [
+        ("from", sender), ("subject", mail.subject), ("date", mail.date.isoformat() if mail.date else "(none)"),
+        ("new text", facts.new_text.strip()[:1500] or "(none)"),
+        ("attachments", ", ".join(f"{p.name} ({p.size} bytes)" for p in mail.parts) or "(none)"),
+        ("defects", ", ".join(mail.defects) or "(none)"),
+        *((reason.code, reason.detail) for reason in decision.reasons),
+        ("result", decision.disposition), ("mail to", ", ".join(f"{d.rcpt_to} ({d.kind})" for d in decision.drafts) or "(nobody)"),
+    ]
+    for name, value in lines:
+        table.add_row(name, Text(clean(value, lines=True)))
+    return table
+
+
+def dry_decision(mail: Mail, raw: bytes, config: Config) -> tuple[Decision, Facts]:
+    """The decision that an empty desk would take."""
+    policy = config.policy
+    to = [canonical(a.address) for a in (*mail.to, *mail.cc)]
+    envelope = Envelope(
+        channel="import", received_at=mail.date or datetime.now(UTC),
+        mail_from=None if mail.header("return-path").strip() == "<>" else (mail.sender.address if mail.sender else ""),
+        rcpt_tos=tuple(a for a in to if policy.queue_of_address(a)) or (policy.queues[0].address,),
+    )
+    spooled = Spooled(spool_id="explain", envelope=envelope, mail=mail)
+    context = Context()
+    facts = understand(spooled, context, policy)
+    hits = RuleBook(policy.rules).hits([facts_row(facts, spooled, context)], [facts.new_text])[0]
+    decision = conclude(facts, spooled, hits, context=context, policy=policy, now=envelope.received_at)
+    return decision, facts
+
+
+# --- Archives -------------------------------------------------------------------------------
+
+
+def dry_run(config: Config, paths: Sequence[Path], *, as_json: bool) -> int:
+    """Thread the mails of archives into conversations and print (message id, ticket) of each."""
+    mails = asyncio.run(_archive(config, paths, progress=sys.stderr.isatty()))
+    keys = [
+        Keys(ref=m.message_id or f"{m.sha256}@sha256.invalid", in_reply_to=m.in_reply_to, references=m.references)
+        for m in mails
+    ]
+    tickets = conversations(keys)
+    if as_json:
+        for mail, ticket in zip(mails, tickets, strict=True):
+            sys.stdout.write(json.dumps({"message_id": mail.message_id, "ticket": str(ticket)}) + "\n")
+        return 0
+    table = Table("ticket", "mails", "subject")
+    for ticket, group in _groups(mails, tickets):
+        table.add_row(str(ticket), str(len(group)), Text(clean(group[0].subject)))
+    Console().print(table)
+    return 0
+
+
+def _groups(mails: Sequence[Mail], tickets: Sequence[int]) -> Iterator[tuple[int, list[Mail]]]:
+    found: dict[int, list[Mail]] = {}
+    for mail, ticket in zip(mails, tickets, strict=True):
+        found.setdefault(ticket, []).append(mail)
+    yield from found.items()
+
+
+async def _archive(config: Config, paths: Sequence[Path], *, progress: bool) -> list[Mail]:
+    pool = ParserPool(max(2, config.workers))
+    await pool.start()
+    mails: list[Mail] = []
+    try:
+        with Progress(console=Console(stderr=True), disable=not progress) as bar:
+            task = bar.add_task("reading", total=None)
+            batch: list[bytes] = []
+            for raw in messages(paths):
+                batch.append(raw)
+                if len(batch) == AT_ONCE:
+                    mails += await pool.parse_many(batch)
+                    bar.advance(task, len(batch))
+                    batch = []
+            mails += await pool.parse_many(batch)
+            bar.advance(task, len(batch))
+    finally:
+        await pool.close()
+    return mails

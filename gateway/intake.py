@@ -1,0 +1,155 @@
+"""Spool to store: takes waiting mails, has them parsed, and commits them batch by batch.
+
+Two batches are on their way at once: one in the parser processes, one on the writer thread. A
+batch that fails is halved; a mail that fails alone three times is stored unread ("opaque") on hold,
+so that it never stops the mail behind it (architecture ruling 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.core.model import Decision, Envelope, Rows, Spooled
+from gateway.edge.spool import Spool
+from gateway.edge.workers import ParserPool
+from gateway.errors import MailwicketError
+from gateway.books import Bookkeeper
+from gateway.pipeline import Rooms, decide
+from gateway.core.understand import needs
+
+BATCH = 64
+TRIES = 3
+log = structlog.get_logger("mailwicket")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    spooled: Spooled
+    raw: bytes
+
+
+class Intake:
+    """Runs until cancelled. ``wake`` is set by whoever put something into the spool."""
+
+    def __init__(self, spool: Spool, pool: ParserPool, rooms: Rooms, books: Bookkeeper) -> None:
+        self.spool, self.pool, self.rooms, self.books = spool, pool, rooms, books
+        self.wake = asyncio.Event()
+        self._in_flight: frozenset[str] = frozenset()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Parse the next batch while the last one is being committed; ends after ``stop``."""
+        committing: asyncio.Task[None] | None = None
+        try:
+            while not self._stopping:
+                self.wake.clear()
+                batch = await self._next()
+                if committing is not None:
+                    await committing
+                    committing = None
+                if batch:
+                    committing = asyncio.create_task(self._commit(batch))
+                elif not self._stopping:
+                    await self.wake.wait()
+        finally:
+            if committing is not None:
+                await committing
+
+    def stop(self) -> None:
+        """Finish the batch that is being committed, begin no other."""
+        self._stopping = True
+        self.wake.set()
+
+    async def _next(self) -> list[_Waiting]:
+        ids = await asyncio.to_thread(self.spool.waiting, BATCH, self._in_flight)
+        if not ids:
+            return []
+        self._in_flight |= frozenset(ids)
+        read = await asyncio.to_thread(self._read, ids)
+        mails = await self.pool.parse_many([raw for _, _, raw in read])
+        return [
+            _Waiting(Spooled(spool_id=i, envelope=e, mail=m), raw)
+            for (i, e, raw), m in zip(read, mails, strict=True)
+        ]
+
+    def _read(self, ids: Sequence[str]) -> list[tuple[str, Envelope, bytes]]:
+        out: list[tuple[str, Envelope, bytes]] = []
+        for spool_id in ids:
+            try:
+                out.append((spool_id, *self.spool.read(spool_id)))
+            except MailwicketError as error:
+                log.error("unreadable", spool_id=spool_id, why=str(error), remedy="look into spool/bad")
+                self.spool.quarantine(spool_id, str(error))
+        return out
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        begun = time.perf_counter()
+        decisions = await self.books.on_writer(self._decide_and_write, batch)
+        ids = [w.spooled.spool_id for w in batch]
+        await asyncio.to_thread(self.spool.finish, ids)
+        self._in_flight -= frozenset(ids)
+        took = (time.perf_counter() - begun) * 1000 / len(batch)
+        for waiting, decision in zip(batch, decisions, strict=True):
+            _log(waiting, decision, took)
+
+    # On the writer thread from here on.
+
+    def _decide_and_write(self, batch: list[_Waiting]) -> list[Decision]:
+        try:
+            return self._whole(batch)
+        except MailwicketError:
+            raise   # journal or store refuse: nothing is decided any more, the service stops
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the mail behind it
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                return self._decide_and_write(batch[:middle]) + self._decide_and_write(batch[middle:])
+            log.exception("batch_failed", spool_id=batch[0].spooled.spool_id)
+            return self._alone(batch[0], error)
+
+    def _alone(self, waiting: _Waiting, error: Exception) -> list[Decision]:
+        for _ in range(TRIES - 1):
+            try:
+                return self._whole([waiting])
+            except MailwicketError:
+                raise
+            except Exception as again:  # noqa: BLE001
+                error = again
+        why = f"could not be decided: {type(error).__name__}"
+        mail = replace(waiting.spooled.mail, opaque=why, text="", html="", parts=(), text_from="none")
+        opaque = replace(waiting, spooled=replace(waiting.spooled, mail=mail))
+        return self._whole([opaque])
+
+    def _whole(self, batch: list[_Waiting]) -> list[Decision]:
+        now = datetime.now(UTC)
+        spooled = [w.spooled for w in batch]
+        raws = {w.spooled.spool_id: w.raw for w in batch}
+        context = self.books.store.load(needs(spooled, self.rooms.policy), now)
+
+        def fetch(spool_id: str, month: str) -> bytes:
+            return raws[spool_id] if spool_id in raws else self.books.fetch(spool_id, month)
+
+        rows, decisions = decide(spooled, context, self.rooms, fetch=fetch, now=now)
+        self.books.write(rows, raws, now=now, cause="mail")
+        return decisions
+
+
+def _log(waiting: _Waiting, decision: Decision, took: float) -> None:
+    """The one canonical line of a mail."""
+    rows: Rows = decision.rows
+    log.info(
+        "mail",
+        spool_id=decision.spool_id,
+        channel=waiting.spooled.envelope.channel,
+        size=len(waiting.raw),
+        disposition=decision.disposition,
+        ticket=next((m.ticket for m in rows.messages), None),
+        reasons=[r.code for r in decision.reasons],
+        outgoing=[d.kind for d in decision.drafts],
+        ms=round(took, 1),
+    )

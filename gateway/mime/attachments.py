@@ -1,0 +1,122 @@
+"""Leaves that are not the body: their bytes, names and content types.
+
+Standards: RFC 2045 §6 (transfer encodings; x-uuencode is not decoded, see the limits in
+structure.py), RFC 2183 (disposition), RFC 2392 (cid). A part without a name gets one that is made of
+its hash, so that reading a mail again gives the same names.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+import unicodedata
+
+from gateway.core.model import Part
+from gateway.errors import Opaque
+from gateway.mime.structure import Node, header_fields, parameters
+from gateway.mime.text import base64_bytes, decode_header
+
+_MAX_NAME = 100             # octets of UTF-8, for file systems and for the eye
+_MAX_LINE = 998             # RFC 5322 §2.1.1
+_EXTENSIONS = {
+    "text/plain": "txt", "text/html": "html", "text/csv": "csv", "text/calendar": "ics", "text/x-vcard": "vcf",
+    "text/vcard": "vcf", "text/rfc822-headers": "txt", "text/xml": "xml", "application/xml": "xml",
+    "application/pdf": "pdf", "application/zip": "zip", "application/json": "json", "application/rtf": "rtf",
+    "text/rtf": "rtf", "application/msword": "doc", "application/vnd.ms-excel": "xls", "application/ms-tnef": "dat",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/pgp-signature": "asc", "application/pgp-keys": "asc", "application/pkcs7-signature": "p7s",
+    "application/x-pkcs7-signature": "p7s", "application/pkcs7-mime": "p7m",
+    "image/jpeg": "jpg", "image/jpg": "jpg", "image/png": "png", "image/gif": "gif", "image/svg+xml": "svg",
+    "image/webp": "webp", "image/tiff": "tif", "image/bmp": "bmp", "audio/mpeg": "mp3", "audio/wav": "wav",
+    "video/mp4": "mp4", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
+}
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_NAME_IN_ID = re.compile(r"[\w-]{1,60}\.(?:jpe?g|png|gif|bmp|tiff?|webp|pdf)(?=@|\Z)", re.IGNORECASE)   # Outlook's habit
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECASE)
+
+
+def disposition(node: Node) -> tuple[str, dict[str, str]]:
+    """RFC 2183 §2: lower-case disposition type, '' if there is none, and its parameters."""
+    value = node.header(b"content-disposition")
+    return parameters(value) if value else ("", {})
+
+
+def encoding_of(node: Node) -> str:
+    """Content-Transfer-Encoding in lower case; what stands behind a blank or ``;`` is a comment of somebody's."""
+    value = node.header(b"content-transfer-encoding").strip().lower()
+    return value.split(None, 1)[0].rstrip(b";").decode("latin-1")[:40] if value else ""
+
+
+def decoded(raw: bytes, node: Node) -> bytes:
+    """The body of ``node`` without its transfer encoding."""
+    data = raw[node.body_start:node.body_end]
+    encoding = encoding_of(node)
+    if encoding == "base64":
+        return base64_bytes(data)
+    return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
+
+
+def given_name(node: Node) -> str:
+    """The file name its sender wrote: RFC 2183 filename, else the older name of Content-Type."""
+    return disposition(node)[1].get("filename") or node.params.get("name", "")
+
+
+def display_name(name: str) -> str:
+    """``name`` fit to show and to save: no path, control or bidi character, at most 100 octets."""
+    text = unicodedata.normalize("NFC", _UNSEEN.sub("", name))
+    text = " ".join(re.split(r"[/\\]", text.rstrip("/\\ "))[-1].split()).strip(" \"'")
+    if re.match(r"[A-Za-z]:", text):
+        text = text[2:]
+    if text.startswith(".") or _RESERVED.match(text):
+        text = "_" + text
+    if len(text.encode("utf-8", "replace")) <= _MAX_NAME:
+        return "" if set(text) <= set("_. ") else text
+    stem, dot, extension = text.rpartition(".")
+    tail = dot + extension if stem and len(extension) <= 10 and extension.isalnum() else ""
+    room = _MAX_NAME - len(tail.encode())
+    return (stem if tail else text).encode("utf-8", "replace")[:room].decode("utf-8", "ignore").rstrip() + tail
+
+
+def part_of(raw: bytes, node: Node, ordinal: int) -> Part:
+    """The Part of a leaf, with everything that is known of its bytes."""
+    data = decoded(raw, node)
+    digest = hashlib.sha256(data).hexdigest()
+    kind, _ = disposition(node)
+    content_id = decode_header(node.header(b"content-id")).strip().strip("<>")[:998] or None
+    name = display_name(given_name(node)) or _made_name(node, data, digest, content_id)
+    return Part(
+        ordinal=ordinal, name=name, content_type=node.content_type, size=len(data), sha256=digest,
+        start=node.body_start, end=node.body_end, encoding=encoding_of(node),
+        clean=is_clean(raw[node.body_start:node.body_end]), content_id=content_id,
+        inline=kind != "attachment" and content_id is not None and node.content_type.startswith("image/"),
+    )
+
+
+def _made_name(node: Node, data: bytes, digest: str, content_id: str | None) -> str:
+    if content_id and (found := _NAME_IN_ID.match(content_id)):
+        return display_name(found[0])
+    if node.is_nested:
+        try:
+            fields, _ = header_fields(data[:65_536].lstrip(b"\r\n"), 0, 65_536)
+        except Opaque:
+            fields = []
+        subject = next((decode_header(value) for name, value in fields if name == b"subject"), "")
+        subject = display_name(subject.replace("/", "-").replace("\\", "-")[:80])
+        if subject:
+            return f"{subject}.eml"
+    return f"{digest[:8]}.{_EXTENSIONS.get(node.content_type, 'bin')}"
+
+
+def is_clean(data: bytes) -> bool:
+    """Whether ``data`` may be relayed as it stands: 7-bit, CRLF only, no long line (RFC 5321 §4.5.3.1.6)."""
+    lines = data.count(b"\n")
+    if not data.isascii() or b"\0" in data or lines != data.count(b"\r\n") or lines != data.count(b"\r"):
+        return False
+    start = 0
+    while start + _MAX_LINE + 2 < len(data):    # the last line end within the longest legal line, and on from there
+        start = data.rfind(b"\n", start, start + _MAX_LINE + 2) + 1
+        if not start:
+            return False
+    return b"\n" in data[start + _MAX_LINE:] or len(data) - start <= _MAX_LINE

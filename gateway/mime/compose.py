@@ -1,0 +1,194 @@
+"""A decided draft to an outbox row: words from the templates, headers, ids. Rendered once, sent as it is.
+
+Standards: RFC 5322 §3.6 (identification, References), RFC 3834 (automatic answers), RFC 5321 §4.5.5
+(null reverse-path). Templates are Jinja2, ``<language>/<template>.txt.j2`` and, where the look
+matters, ``.html.j2``; they know nothing but their values. All are compiled at start, so a
+misspelled one is found then and not in the middle of a batch.
+
+What goes to customers: only the part of an agent's HTML that reads like the decided text
+(html_cut), and no reply address of anybody's (token.strip_tokens).
+
+Limits: HTML in ``values["html"]`` must come from text.clean_html; it is inserted as it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, replace
+from datetime import datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup, escape
+
+from gateway.core.footer import footer_line, warning_line
+from gateway.core.model import Draft, OutboxRow, PartRef, SignedId
+from gateway.core.policy import Policy
+from gateway.core.subject import header_text, with_key
+from gateway.core.token import make_bounce, make_mark, make_message_id, strip_tokens
+from gateway.mime.assemble import Fetch, assemble, cids_of
+from gateway.mime.fields import mailbox
+from gateway.mime.html_cut import agent_html
+
+FALLBACK = "en"
+_TO_CUSTOMERS = frozenset({"ack", "reply", "reply_rule"})
+_CUT = frozenset({"reply", "brief"})
+_FIRST_IDS, _LAST_IDS = 4, 6        # of References: RFC 5322 §3.6.4 sets no end, servers do
+_ID = re.compile(r"<?([!-;=?A-~]{1,120}@[!-;=?A-~]{1,120})>?")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
+_PARAGRAPH = re.compile(r"\n{2,}")
+
+
+class Composer:
+    """Renders drafts; holds the compiled templates and what the configuration says about names."""
+
+    def __init__(self, templates: Path, policy: Policy) -> None:
+        self._policy = policy
+        self._templates = _load(templates)
+
+    def render(self, draft: Draft, outbox_id: int, now: datetime, fetch: Fetch) -> OutboxRow:
+        """The final mail of ``draft``. Raises BadField rather than send an unfit header."""
+        policy = self._policy
+        rfc_id = make_message_id(policy.keys, SignedId(
+            kind=draft.signed_kind, ticket=draft.ticket or 0, outbox=outbox_id, party=draft.recipient,
+        ), policy.host)
+        text, html, parts = self._body(draft)
+        row = OutboxRow(
+            id=outbox_id, kind=draft.kind, ticket=draft.ticket, message=draft.message,
+            recipient=draft.recipient, rfc_id=rfc_id, rcpt_to=draft.rcpt_to,
+            mail_from="" if draft.null_path else make_bounce(policy.keys, outbox_id, policy.reply_domain),
+            headers=json.dumps(self._headers(draft, outbox_id, rfc_id, now), ensure_ascii=False),
+            text=text, html=html, parts=json.dumps([asdict(part) for part in parts], ensure_ascii=False),
+            boundary=hashlib.sha256(rfc_id.encode()).hexdigest()[:32], sha256="", size=0, created_at=now,
+        )
+        octets = assemble(row, fetch)
+        return replace(row, sha256=hashlib.sha256(octets).hexdigest(), size=len(octets))
+
+    def _body(self, draft: Draft) -> tuple[str, str, tuple[PartRef, ...]]:
+        values = dict(draft.values)
+        given = str(values.get("html") or "")
+        cut = agent_html(given, str(values["text"])) if draft.kind in _CUT or values.get("cut") else given
+        if "html" in values:
+            values["html"] = Markup(cut)  # noqa: S704  # clean_html made it
+        text = clean_text(self._template(draft, "txt").render(values)) + "\n"
+        page = self._find(draft, "html")
+        html = clean_text(page.render(values)) if page else ""
+        if draft.kind in _TO_CUSTOMERS:
+            text, html = (self._without_tokens(draft, body) for body in (text, html))
+        return text, html, tuple(p for p in draft.parts if not (cut and _was_cut_off(p, given, cut)))
+
+    def _headers(self, draft: Draft, outbox_id: int, rfc_id: str, now: datetime) -> list[tuple[str, str]]:
+        policy = self._policy
+        subject, from_name, to_name = draft.subject, draft.from_name, draft.to_name
+        if draft.kind in _TO_CUSTOMERS:
+            subject, from_name, to_name = (
+                self._without_tokens(draft, text) for text in (subject, from_name, to_name)
+            )
+        subject = header_text(subject)
+        if draft.ticket is not None:
+            subject = with_key(subject, policy.key, draft.ticket, reply=not draft.values.get("first"))
+        headers = [
+            ("From", mailbox(header_text(from_name, 120), draft.from_address)),
+            ("To", mailbox(header_text(to_name, 120), draft.rcpt_to)),
+            ("Subject", subject),
+            ("Date", format_datetime(now)),
+            ("Message-ID", f"<{rfc_id}>"),
+        ]
+        if draft.reply_to:
+            headers.append(("Reply-To", f"<{draft.reply_to}>"))
+        parent = _bare_id(draft.in_reply_to or "")
+        if parent:
+            headers.append(("In-Reply-To", f"<{parent}>"))
+        references = self._references(draft, parent)
+        if references:
+            headers.append(("References", " ".join(f"<{each}>" for each in references)))
+        headers.append(("X-Mailwicket-Id", make_mark(policy.keys, outbox_id)))
+        if draft.automatic:
+            # RFC 3834 §5; the second is Exchange's word for the same.
+            headers += [("Auto-Submitted", draft.automatic), ("X-Auto-Response-Suppress", "All")]
+        return headers + [(name, header_text(value)) for name, value in draft.extra_headers]
+
+    def _references(self, draft: Draft, parent: str) -> list[str]:
+        """The ticket's own root first, so that all its mail hangs together in every client."""
+        policy, roots = self._policy, []
+        if draft.ticket is not None:
+            root = SignedId(kind="r", ticket=draft.ticket, outbox=0, party=0)
+            roots = [make_message_id(policy.keys, root, policy.host)]
+        known = [each for each in map(_bare_id, draft.references) if each not in ("", parent, *roots)]
+        known = list(dict.fromkeys([*known, *([parent] if parent else [])]))
+        if len(known) > _FIRST_IDS + _LAST_IDS:
+            known = known[:_FIRST_IDS] + known[-_LAST_IDS:]
+        return roots + known
+
+    def _without_tokens(self, draft: Draft, text: str) -> str:
+        return strip_tokens(text, self._policy.reply_domain, draft.from_address)
+
+    def _template(self, draft: Draft, look: str) -> Template:
+        found = self._find(draft, look)
+        if found is None:
+            raise LookupError(f"there is no template {draft.template}.{look}.j2 in {FALLBACK}")
+        return found
+
+    def _find(self, draft: Draft, look: str) -> Template | None:
+        """The template in the draft's language, in its base language (de-AT, de), or in English."""
+        language = draft.language.lower()
+        for folder in (language, language.partition("-")[0], FALLBACK):
+            if (found := self._templates.get(f"{folder}/{draft.template}.{look}.j2")) is not None:
+                return found
+        return None
+
+
+def clean_text(text: str) -> str:
+    """``text`` with LF line ends, without controls, without blanks at line ends and around it."""
+    # "".join makes a plain str of Markup, whose methods would escape or pass for safe later on.
+    lines = _CONTROL.sub("", _BREAKS.sub("\n", "".join((text, "")))).split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def paragraphs(text: str) -> Markup:
+    """Plain text as HTML: escaped, a ``<p>`` a paragraph, no links made of it."""
+    blocks = _PARAGRAPH.split(clean_text(text))
+    return Markup("\n").join(
+        Markup("<p>%s</p>") % Markup("<br>\n").join(escape(line) for line in block.split("\n"))
+        for block in blocks if block.strip()
+    )
+
+
+def quoted(text: str) -> str:
+    """``text`` behind ``>``, the way RFC 3676 §4.5 writes depth."""
+    return "\n".join(f">{line}" if line.startswith(">") else f"> {line}".rstrip()
+                     for line in clean_text(text).split("\n"))
+
+
+def human_size(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size} {unit}"
+        size = (size + 500) // 1000
+    return f"{size} GB"
+
+
+def _load(folder: Path) -> dict[str, Template]:
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+    )
+    environment.filters.update(paragraphs=paragraphs, quoted=quoted, human_size=human_size)
+    environment.globals.update(footer=footer_line, warning=warning_line)
+    return {name: environment.get_template(name) for name in environment.list_templates(extensions=["j2"])}
+
+
+def _bare_id(text: str) -> str:
+    """A message identifier without its brackets; '' if it is none that every server takes."""
+    found = _ID.fullmatch(text.strip())
+    return found[1] if found else ""
+
+
+def _was_cut_off(part: PartRef, given: str, cut: str) -> bool:
+    """A picture that only the removed part of the HTML showed, such as a logo in the quotation."""
+    return part.content_id is not None and part.content_id in cids_of(given) - cids_of(cut)

@@ -1,0 +1,239 @@
+"""Mailboxes, message ids and dates as header fields of real mail hold them.
+
+Standards: RFC 5322 §3.3 (date), §3.4 (addresses), §3.6.4 (identification fields). Reading is
+lenient, judging is strict: ``sender_of`` gives the one mailbox that is shown, and says why From
+proves nothing as soon as any reader could see another one in it. All scans are linear.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr, parsedate_to_datetime
+
+from gateway.core.address import parse_mailbox
+from gateway.core.model import Address
+from gateway.errors import AddressError
+from gateway.mime.text import decode, decode_header, plain_line
+
+_MAX_ADDRESSES = 1_000
+_MAX_ID = 998           # RFC 5322 §2.1.1: no line is longer
+_MAX_IDS = 100
+_MAX_NAME = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox as it was written. ``odd`` names what makes it readable in two ways, or ''."""
+
+    name: str
+    address: str
+    odd: str = ""
+
+
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"?|<([^<>]*)>?|[(),:;]|[^"<>(),:;]+|.', re.DOTALL)
+_UNQUOTE = re.compile(r"\\(.)")
+_NO_ADDRESS = re.compile(r"[\s,;<>()\"]")
+_ADDRESS_LIKE = re.compile(r"[\w.+'=%/!#$&*?^`{|}~-]+@[\w.-]+\w")
+
+
+def mailboxes(value: bytes) -> list[Mailbox]:
+    """Every mailbox in an address header, at most 1,000; a display name alone has address ''."""
+    out: list[Mailbox] = []
+    reading = _Reading()
+    text = decode(value, None)[0]
+    for token in _TOKEN.finditer(text):
+        whole = token[0]
+        if reading.feed(token, whole):
+            continue
+        if whole == ":" and not reading.angles and "@" not in "".join(reading.words):
+            reading = _Reading(group=True)
+        elif whole in ",;:":
+            reading.finish(out)
+            reading = _Reading(group=reading.group and whole != ";")
+        if len(out) >= _MAX_ADDRESSES:
+            return out
+    reading.finish(out)
+    return out
+
+
+class _Reading:
+    """State between two commas of an address list."""
+
+    def __init__(self, *, group: bool = False) -> None:
+        self.group, self.depth = group, 0
+        self.words: list[str] = []
+        self.quoted: list[str] = []
+        self.comment: list[str] = []
+        self.angles: list[str] = []
+        self.trailing = False
+
+    def feed(self, token: re.Match[str], whole: str) -> bool:
+        """Take one token; False if it is punctuation that the list must see."""
+        if whole == "(":
+            self.depth += 1
+        elif self.depth:
+            self.depth -= whole == ")"
+            self.comment.append("" if whole == ")" else whole)
+        elif whole in (")", ",", ":", ";"):
+            return whole == ")"
+        elif token[2] is not None:
+            self.angles.append(token[2].strip())
+        else:
+            if token[1] is not None:
+                self.quoted.append(token[1])
+            self.trailing |= bool(self.angles) and bool(whole.strip())
+            self.words.append(_UNQUOTE.sub(r"\1", token[1]) if token[1] is not None else whole)
+        return True
+
+    def finish(self, out: list[Mailbox]) -> None:
+        phrase = " ".join("".join(self.words).split())
+        odd = "group syntax" if self.group else ""
+        if self.angles:
+            odd = odd or ("several addresses in one mailbox" if len(self.angles) > 1 else "")
+            odd = odd or ("text behind the address" if self.trailing else "")
+            if "@" in phrase and not self.quoted:
+                odd = odd or "an address where the name belongs"
+            out.append(Mailbox(_name(phrase), "".join(self.angles[-1].split()), odd))
+            return
+        found = _bare_address(phrase) if "@" in phrase else ""
+        if found:
+            left = phrase.replace(found, "", 1).strip()
+            odd = odd or ("text beside the address" if left else "")
+            out.append(Mailbox(_name(left or "".join(self.comment)), found, odd))
+        elif phrase:
+            out.append(Mailbox(_name(phrase), "", odd or "no address"))
+
+
+def _bare_address(phrase: str) -> str:
+    """What stands around the first ``@`` without a blank; split, since a search would be quadratic."""
+    left, _, right = phrase.partition("@")
+    local = _NO_ADDRESS.split(left)[-1]
+    domain = _NO_ADDRESS.split(right.partition("@")[0], maxsplit=1)[0]
+    return f"{local}@{domain}" if local and domain else ""
+
+
+def _name(text: str) -> str:
+    return decode_header(text).strip(" \"'")[:_MAX_NAME] if "=?" in text else plain_line(text).strip(" \"'")[:_MAX_NAME]
+
+
+def valid_address(text: str) -> str | None:
+    """``text`` as an address that can be written to, or None. A final dot goes, an IDN becomes its A-labels."""
+    try:
+        return parse_mailbox(text)
+    except AddressError:
+        pass
+    local, at, domain = text.rpartition("@")
+    domain = domain.rstrip(".")
+    if not at or len(domain) > 255:
+        return None
+    try:
+        return parse_mailbox(f"{local}@{domain.encode('idna').decode('ascii')}")
+    except (AddressError, UnicodeError):
+        return None
+
+
+def addresses(found: Sequence[Mailbox]) -> tuple[Address, ...]:
+    """The valid ones, each once."""
+    out: dict[str, Address] = {}
+    for box in found[:_MAX_ADDRESSES]:
+        address = valid_address(box.address)
+        if address is not None:
+            out.setdefault(address, Address(name=box.name if box.name != box.address else "", address=address))
+    return tuple(out.values())
+
+
+def sender_of(values: Sequence[bytes], library: Sequence[tuple[str, str]] | None) -> tuple[Address | None, str | None]:
+    """The author that is shown, and why From proves nothing (None if it is one plain mailbox).
+
+    ``library`` is what mail-parser read in the first From, None if it was not asked. With the
+    standard library that makes three readers: they must agree (security: input 24).
+    """
+    if not values:
+        return None, "no From"
+    found = [box for value in values[:2] for box in mailboxes(value)]
+    shown = next((box for box in found if valid_address(box.address)), None)
+    if shown is None:
+        return None, "From holds no address"
+    address = valid_address(shown.address) or ""
+    name = shown.name
+    if library and library[0][1] == shown.address:
+        name = plain_line(library[0][0])[:_MAX_NAME]
+    author = Address(name=name if name != shown.address else "", address=address)
+    return author, _doubt(values, found, shown, library)
+
+
+def _doubt(values: Sequence[bytes], found: list[Mailbox], shown: Mailbox,
+           library: Sequence[tuple[str, str]] | None) -> str | None:
+    if len(values) > 1:
+        return f"{len(values)} From headers"
+    if len(found) > 1:
+        return f"{len(found)} mailboxes in From"
+    if shown.odd:
+        return f"From: {shown.odd}"
+    if shown.address.endswith("."):
+        return "From: a dot behind the address"
+    if "=?" in shown.address:
+        return "From: encoded word in the address"
+    if not shown.address.isascii():
+        return "From: address is not ASCII"
+    if any(byte < 32 and byte != 9 or byte == 127 for byte in values[0]):
+        return "From: control characters"
+    if library is not None and [each for _, each in library] != [shown.address]:
+        return "From: parsers disagree"
+    try:
+        other = parseaddr(values[0].decode("ascii", "replace"))[1]
+    except (ValueError, IndexError, RecursionError):
+        return "From: parsers disagree"
+    if other != shown.address:
+        return "From: parsers disagree"
+    name = unicodedata.normalize("NFKC", shown.name)
+    if "@" in name and any(each.lower() != shown.address.lower() for each in _ADDRESS_LIKE.findall(name)):
+        return "From: the name shows another address"
+    return None
+
+
+# --- Identification fields ------------------------------------------------------------------
+
+_ID = re.compile(r"<\s*([^<>\s\x00-\x20\x7f]{1,998})\s*>")
+_SANE_ID = re.compile(r"[!-;=?-~\u00a0-\U0010ffff]{1,998}")
+
+
+def message_id(value: bytes) -> str | None:
+    """RFC 5322 §3.6.4 msg-id without brackets; lenient about a missing bracket, None if it is not sane."""
+    text = decode(value, None)[0]
+    found = _ID.search(text)
+    if found:
+        return found[1]
+    bare = text.strip().strip("<>").strip()
+    return bare if _SANE_ID.fullmatch(bare) else None
+
+
+def message_ids(values: Sequence[bytes]) -> tuple[str, ...]:
+    """The ids of In-Reply-To or References in order, each once, the newest hundred."""
+    out: dict[str, None] = {}
+    for value in values:
+        text = decode(value, None)[0]
+        ids = _ID.findall(text)
+        if not ids and "@" in text and _SANE_ID.fullmatch(text.strip()):
+            ids = [text.strip()]
+        out.update(dict.fromkeys(ids))
+    return tuple(out)[-_MAX_IDS:]
+
+
+# --- Date -----------------------------------------------------------------------------------
+
+
+def date_of(value: bytes) -> datetime | None:
+    """RFC 5322 §3.3 date in UTC; None if it is unreadable or outside of what a datetime holds."""
+    if len(value) > 256:
+        return None
+    try:
+        at = parsedate_to_datetime(decode_header(value))
+        # RFC 5322 §3.3: "-0000" is UTC of an unknown zone.
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

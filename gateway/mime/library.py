@@ -1,0 +1,130 @@
+"""mail-parser at work: what it reads of a mail, and where its word is not taken.
+
+Every mail is read by it, as a digest: the header fields that matter and the parts that are the body.
+Attachments, Received lines and nested messages are kept from it, since it would walk into nested
+mails, name parts at random and hold an attachment in ten copies. Its known faults: raises on
+lost boundaries, drops raw 8-bit octets of headers, falls back to UTF-8 only, keeps C1 for
+iso-8859-1, gives a list for a repeated field. Whatever one of them may touch is None here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes
+
+import mailparser
+
+from gateway.mime.opaque import Fields
+from gateway.mime.structure import Node
+from gateway.mime.text import is_charset, plain_line
+
+logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # it prints headers of strangers
+
+_ASKED = frozenset({b"from", b"to", b"cc", b"reply-to", b"subject", b"date", b"message-id"})
+_BOUNDARY = b"=_mailwicket_digest"
+_SAFE_CHARSETS = frozenset({"", "utf-8", "us-ascii", "utf8", "ascii"})
+_MAX_COMMAS = 1_000
+_MAX_BODY = 512 * 1024
+_WORD_CHARSET = re.compile(rb"=\?([^?]{0,200})\?[bBqQ]\?")
+_FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNORECASE)
+
+
+class _Digest(mailparser.MailParser):
+    """mail-parser without the two dictionaries of everything that it makes at the end and nobody reads here."""
+
+    def _make_mail(self, complete: bool = True) -> dict[str, object]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What mail-parser says; None where it was not asked or a known fault may have struck."""
+
+    subject: str | None = None
+    sender: Sequence[tuple[str, str]] | None = None
+    to: Sequence[tuple[str, str]] | None = None
+    cc: Sequence[tuple[str, str]] | None = None
+    reply_to: Sequence[tuple[str, str]] | None = None
+    date: datetime | None = None
+    texts: Sequence[str] | None = None      # of the plain body parts, in order
+    defects: tuple[str, ...] = ()
+
+
+def read(raw: bytes, fields: Fields, body: Sequence[Node]) -> Reading:
+    """mail-parser's reading of the digest of one mail; an empty Reading with a defect if it raises."""
+    asked: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in _ASKED and all(is_charset(each) for each in _WORD_CHARSET.findall(value)):
+            asked.setdefault(name, value)   # it would hand any codec of Python's a word of 32 kB
+    plain = [node for node in body if node.content_type == "text/plain"]
+    with_text = bool(plain) and sum(node.body_end - node.body_start for node in plain) <= _MAX_BODY
+    digest = _digest(raw, asked, plain if with_text else [])
+    try:
+        mail = _Digest(message_from_bytes(digest))  # type: ignore[no-untyped-call]
+        return _reading(mail, asked, plain if with_text else None)
+    except Exception as error:  # documented: AttributeError, TypeError, ValueError of any kind
+        return Reading(defects=(f"mail-parser: {type(error).__name__}",))
+
+
+def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list[Node] | None) -> Reading:
+    doubted = {each["header"] for each in mail.address_header_defects}
+
+    def boxes(name: bytes) -> Sequence[tuple[str, str]] | None:
+        key, value = name.decode("ascii"), asked.get(name, b"")
+        if not value or key in doubted or not value.isascii() or _FOREIGN_WORD.search(value):
+            return None
+        found: Sequence[tuple[str, str]] = getattr(mail, key.replace("-", "_") + "_")
+        return found
+
+    return Reading(
+        subject=_subject(mail.subject, asked[b"subject"]) if b"subject" in asked else None,
+        sender=boxes(b"from"), to=boxes(b"to"), cc=boxes(b"cc"), reply_to=boxes(b"reply-to"),
+        date=mail.date,
+        texts=_texts(mail, plain) if plain is not None else None,
+    )
+
+
+def _digest(raw: bytes, asked: dict[bytes, bytes], plain: list[Node]) -> bytes:
+    lines: list[bytes] = []
+    for name, value in asked.items():
+        most = value if value.count(b",") <= _MAX_COMMAS else b",".join(value.split(b",", _MAX_COMMAS)[:_MAX_COMMAS])
+        lines.append(name + b": " + most)
+    lines.append(b"MIME-Version: 1.0")
+    if len(plain) == 1:
+        lines.append(_part(raw, plain[0]))
+    elif plain and not any(raw.find(_BOUNDARY, node.body_start, node.body_end) >= 0 for node in plain):
+        lines.append(b'Content-Type: multipart/mixed; boundary="' + _BOUNDARY + b'"\r\n')
+        lines.extend(b"--" + _BOUNDARY + b"\r\n" + _part(raw, node) for node in plain)
+        lines.append(b"--" + _BOUNDARY + b"--\r\n")
+    else:
+        lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def _part(raw: bytes, node: Node) -> bytes:
+    charset = node.params.get("charset", "").lower()
+    head = b"Content-Type: text/plain; charset=" + (charset.encode() if charset in _SAFE_CHARSETS and charset else b"utf-8")
+    encoding = node.header(b"content-transfer-encoding").strip().lower()
+    if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
+        head += b"\r\nContent-Transfer-Encoding: " + encoding
+    return head + b"\r\n\r\n" + raw[node.body_start:node.body_end]
+
+
+def _subject(found: object, raw: bytes) -> str | None:
+    if not isinstance(found, str) or not raw.isascii() or b"\x1b" in raw or _FOREIGN_WORD.search(raw):
+        return None
+    text = plain_line(found)
+    return None if "=?" in text or "\ufffd" in text or not text else text
+
+
+def _texts(mail: mailparser.MailParser, plain: list[Node]) -> list[str] | None:
+    texts: list[str] = mail.text_plain
+    if len(texts) != len(plain) or "CharsetDecodeDefect" in mail.defects_categories:
+        return None
+    if any(node.params.get("charset", "").lower() not in _SAFE_CHARSETS for node in plain):
+        return None
+    return None if any("\ufffd" in text or "\x1b" in text for text in texts) else texts

@@ -1,0 +1,92 @@
+"""The way of a mail through the rooms, one line a room. Read this page first.
+
+    receive ─► SPOOL ─► parse ─► understand ─► rules ─► conclude ─► compose ─► JOURNAL ─► STORE ─► send
+
+``decide`` takes a parsed batch from facts to rows and touches nothing; ``Pipeline.batch`` wraps it in the
+two durable steps. Mails that share a key are decided in waves, so that a later one sees what an
+earlier one did (architecture ruling 1); all waves share one journal frame and one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+
+from gateway.core.conclude import conclude
+from gateway.core.context import Context, absorb
+from gateway.core.model import Decision, Delivery, Draft, Facts, MailFacts, OutboxRow, Rows, Spooled
+from gateway.core.policy import Policy
+from gateway.core.understand import facts_row, shared_keys, understand
+from gateway.edge.rules import RuleBook
+from gateway.mime.compose import Composer
+
+Fetch = Callable[[str, str], bytes]     # (spool id, month) -> raw bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """The rooms between spool and store, with all they know from the configuration."""
+
+    policy: Policy
+    rules: RuleBook
+    composer: Composer
+
+
+def decide(
+    batch: Sequence[Spooled], context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime
+) -> tuple[Rows, list[Decision]]:
+    """Everything one batch writes, and the decisions in the order of ``batch``."""
+    done: list[tuple[Rows, Decision]] = []
+    for wave in waves(batch, rooms.policy):
+        facts = [understand(spooled, context, rooms.policy) for spooled in wave]
+        hits = _hits(facts, wave, context, rooms.rules)
+        for one, spooled, names in zip(facts, wave, hits, strict=True):
+            decision = conclude(one, spooled, names, context=context, policy=rooms.policy, now=now)
+            rows = _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
+            context = absorb(context, rows)
+            done.append((rows, decision))
+    order = {spooled.spool_id: n for n, spooled in enumerate(batch)}
+    decisions = sorted((d for _, d in done), key=lambda d: order[d.spool_id])
+    return joined([rows for rows, _ in done]), decisions
+
+
+def waves(batch: Sequence[Spooled], policy: Policy) -> Iterator[list[Spooled]]:
+    """The batch in rounds: each mail stands one round after the last mail it shares a key with."""
+    last: dict[str, int] = {}
+    rounds: dict[int, list[Spooled]] = {}
+    for spooled in batch:
+        keys = list(shared_keys(spooled, policy))
+        number = max((last[k] + 1 for k in keys if k in last), default=0)
+        last.update(dict.fromkeys(keys, number))
+        rounds.setdefault(number, []).append(spooled)
+    for number in sorted(rounds):
+        yield rounds[number]
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """One Rows of many, table by table, in order; the store keeps the last row of a key."""
+    return Rows(**{f.name: tuple(row for part in parts for row in getattr(part, f.name)) for f in fields(Rows)})
+
+
+def _hits(
+    facts: Sequence[Facts], wave: Sequence[Spooled], context: Context, rules: RuleBook
+) -> list[tuple[str, ...]]:
+    rows: list[MailFacts] = [facts_row(f, s, context) for f, s in zip(facts, wave, strict=True)]
+    return rules.hits(rows, [f.new_text for f in facts])
+
+
+def _with_outbox(
+    decision: Decision, next_outbox: int, composer: Composer, *, fetch: Fetch, now: datetime
+) -> Rows:
+    """The decision's rows with its drafts rendered: once, here, with their final bytes (decision 8)."""
+    mails = [_render(d, next_outbox + n, composer, fetch, now) for n, d in enumerate(decision.drafts)]
+    queued = tuple(
+        Delivery(outbox=m.id, state="queued", attempts=0, next_at=now, changed_at=now, reply="") for m in mails
+    )
+    rows = decision.rows
+    return replace(rows, outbox=tuple(mails), deliveries=rows.deliveries + queued)
+
+
+def _render(draft: Draft, number: int, composer: Composer, fetch: Fetch, now: datetime) -> OutboxRow:
+    return composer.render(draft, number, now, fetch)

@@ -1,0 +1,148 @@
+"""Outbox to the world: sends what is queued, at least once, always the same bytes (decision 8).
+
+The next attempt is written down before the dialling, the outcome after it, both as journal frames;
+a crash between them leaves ``sending``, which start-up takes up again with the same Message-ID.
+The postman keeps the undelivered part of the outbox in memory; the store is its truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from gateway.books import Bookkeeper
+from gateway.core.model import Delivery, OutboxRow, OutboxState, Rows
+from gateway.core.retry import SendResult, next_attempt
+from gateway.mime.assemble import assemble
+
+AT_ONCE = 20        # rows marked in one frame
+CONNECTIONS = 4
+UNCERTAIN_PAUSE = timedelta(minutes=30)     # peers §4.24: time for a bounce or a copy to turn up
+OUR_FAULT_PAUSE = timedelta(minutes=5)
+log = structlog.get_logger("mailwicket")
+
+
+class Carrier(Protocol):
+    """A way out: smarthost or Maildir."""
+
+    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str) -> SendResult: ...
+
+    async def close(self) -> None: ...
+
+
+class Postman:
+    def __init__(self, books: Bookkeeper, carrier: Carrier) -> None:
+        self.books, self.carrier = books, carrier
+        self._due: list[tuple[datetime, int]] = []
+        self._states: dict[int, Delivery] = {}
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._stopping = False
+
+    def take_up(self, left: Sequence[Delivery]) -> None:
+        """At start-up: everything undelivered; what was being sent when we died is due at once."""
+        now = datetime.now(UTC)
+        for state in left:
+            self._push(replace(state, next_at=now) if state.state == "sending" else state)
+
+    def queued(self, mails: tuple[OutboxRow, ...], states: tuple[Delivery, ...]) -> None:
+        """From the writer thread: rows that a batch has just committed."""
+        self._loop.call_soon_threadsafe(self._take, states)
+
+    def _take(self, states: tuple[Delivery, ...]) -> None:
+        for state in states:
+            if state.state == "queued":
+                self._push(state)
+            elif state.state == "bounced":
+                self._states.pop(state.outbox, None)
+        self._wake.set()
+
+    def _push(self, state: Delivery) -> None:
+        self._states[state.outbox] = state
+        heapq.heappush(self._due, (state.next_at, state.outbox))
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        while not self._stopping:
+            batch = self._next()
+            if batch:
+                await self._round(batch)
+                continue
+            self._wake.clear()
+            pause = (self._due[0][0] - datetime.now(UTC)).total_seconds() if self._due else 3600.0
+            try:
+                await asyncio.wait_for(self._wake.wait(), max(0.0, min(pause, 3600.0)))
+            except TimeoutError:
+                pass
+        await self.carrier.close()
+
+    def _next(self) -> list[Delivery]:
+        now = datetime.now(UTC)
+        batch: list[Delivery] = []
+        while self._due and self._due[0][0] <= now and len(batch) < AT_ONCE:
+            _, number = heapq.heappop(self._due)
+            state = self._states.get(number)
+            if state is not None and state.next_at <= now:
+                batch.append(state)
+        return batch
+
+    async def _round(self, batch: list[Delivery]) -> None:
+        """Mark, send, write down the outcome; two frames for up to twenty mails."""
+        now = datetime.now(UTC)
+        sending = [
+            replace(s, state="sending", attempts=s.attempts + 1, changed_at=now, next_at=now + UNCERTAIN_PAUSE)
+            for s in batch
+        ]
+        mails = await self.books.on_writer(self._mark, sending, now)
+        gate = asyncio.Semaphore(CONNECTIONS)
+        results = await asyncio.gather(*(self._send(mails[s.outbox], gate) for s in sending))
+        done = datetime.now(UTC)
+        after = [_outcome(s, mails[s.outbox], r, done) for s, r in zip(sending, results, strict=True)]
+        await self.books.on_writer(
+            self.books.write, Rows(deliveries=tuple(after)), {}, now=done, cause="send"
+        )
+        for state in after:
+            if state.state in ("sent", "failed"):
+                self._states.pop(state.outbox, None)
+            else:
+                self._push(state)
+            log.info("sent", outbox=state.outbox, state=state.state, attempts=state.attempts, reply=state.reply[:200])
+
+    def _mark(self, sending: list[Delivery], now: datetime) -> dict[int, OutboxRow]:
+        self.books.write(Rows(deliveries=tuple(sending)), {}, now=now, cause="send")
+        return self.books.store.outbox_rows([s.outbox for s in sending])
+
+    async def _send(self, mail: OutboxRow, gate: asyncio.Semaphore) -> SendResult:
+        async with gate:
+            try:
+                raw = await asyncio.to_thread(assemble, mail, self.books.fetch)
+                return await self.carrier.send(mail.mail_from, mail.rcpt_to, raw, f"{mail.id:012d}")
+            except Exception as error:  # noqa: BLE001  # one unsendable mail must not stop the others
+                log.exception("unsendable", outbox=mail.id)
+                return SendResult(outcome="deferred", reply=f"could not be sent: {type(error).__name__}")
+
+
+def _outcome(state: Delivery, mail: OutboxRow, result: SendResult, now: datetime) -> Delivery:
+    """The state after an attempt; a deferred mail that is out of attempts has failed."""
+    reply = result.reply[:500]
+    pauses: dict[str, timedelta] = {"uncertain": UNCERTAIN_PAUSE, "misconfigured": OUR_FAULT_PAUSE}
+    if result.outcome in ("sent", "failed"):
+        final: OutboxState = "sent" if result.outcome == "sent" else "failed"
+        return replace(state, state=final, changed_at=now, reply=reply)
+    if result.outcome in pauses:
+        kept: OutboxState = "uncertain" if result.outcome == "uncertain" else "deferred"
+        return replace(state, state=kept, changed_at=now, next_at=now + pauses[result.outcome], reply=reply)
+    again = next_attempt(state.attempts, mail.created_at, now, random.uniform(-1, 1))  # noqa: S311  # jitter only
+    if again is None:
+        return replace(state, state="failed", changed_at=now, reply=reply)
+    return replace(state, state="deferred", changed_at=now, next_at=again, reply=reply)

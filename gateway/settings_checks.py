@@ -1,0 +1,260 @@
+"""What settings demand of each other and of the machine; each check is one function, listed below.
+
+``CHECKS`` give errors. ``WARNINGS`` give what works but will surprise. Both see every row, also
+those with problems of their own, so that all is told at once.
+
+Limits: a name is not resolved and a smarthost is not called; ports are tried only by ``busy_ports``.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.core.address import domain
+from gateway.core.policy import Rule
+from gateway.errors import Problem
+from gateway.settings_file import Document
+from gateway.settings_kinds import Endpoint, did_you_mean
+
+Check = Callable[[Document], Iterator[Problem]]
+
+
+def _somebody(doc: Document) -> Iterator[Problem]:
+    for section, remedy in (
+        ("queue", 'add a [[queue]] with a name and an address, such as address = "support@acme.example"'),
+        ("agent", 'add an [[agent]] with a login and an address, such as address = "anna@acme.example"'),
+    ):
+        if not doc.rows[section]:
+            yield doc.problem(section, remedy)
+
+
+def _unique(doc: Document) -> Iterator[Problem]:
+    """Names within their section; addresses over queues and agents, because a mail has one reader."""
+    for section, key in (("relay", "name"), ("queue", "name"), ("agent", "login")):
+        seen: dict[str, str] = {}
+        for place, name in doc.each(section, key):
+            if name in seen:
+                yield doc.problem(place, f"the same as {seen[name]}; choose another", name)
+            seen.setdefault(name, place)
+    taken: dict[str, str] = {}
+    for place, addresses in (*doc.each("queue", "address"), *doc.each("agent", "address")):
+        for one in addresses:
+            if one in taken:
+                yield doc.problem(place, f"already stands in {taken[one]}; an address has one owner", one)
+            taken.setdefault(one, place)
+
+
+def _empty_lists(doc: Document) -> Iterator[Problem]:
+    for section, key in (("queue", "address"), ("agent", "address"), ("relay", "networks")):
+        yield from (
+            doc.problem(place, "name at least one", []) for place, v in doc.each(section, key) if not v
+        )
+
+
+def _queue_agents(doc: Document) -> Iterator[Problem]:
+    logins = [login for _, login in doc.each("agent", "login")]
+    for place, names in doc.each("queue", "agents"):
+        for name in names:
+            if name not in logins:
+                yield doc.problem(
+                    place, f"no [[agent]] has the login {name}; {did_you_mean(name, logins)}", name
+                )
+
+
+def _reply_domain(doc: Document) -> Iterator[Problem]:
+    """Addresses of the reply domain are made by us: one with a person behind it would be cut off."""
+    reply = doc.one("mailwicket").get("reply_domain")
+    for place, addresses in (*doc.each("queue", "address"), *doc.each("agent", "address")):
+        for one in addresses:
+            if domain(one) == reply:
+                yield doc.problem(
+                    place,
+                    "lies in reply_domain, which holds only addresses that we make; "
+                    f"set reply_domain to a subdomain such as reply.{reply}",
+                    one,
+                )
+
+
+def _relays(doc: Document) -> Iterator[Problem]:
+    for i, row in enumerate(doc.rows["relay"]):
+        if not row.get("authenticates"):
+            continue
+        for network in row.get("networks", ()):
+            if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
+                yield doc.problem(
+                    f"relay[{i}].networks",
+                    "with this anybody on the Internet could write as any "
+                    "agent; name the relay's own address, or remove authenticates",
+                    network,
+                )
+
+
+def _tls(doc: Document) -> Iterator[Problem]:
+    listen = doc.one("listen")
+    for has, lacks in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        if listen.get(has) and lacks in listen and not listen[lacks]:
+            yield doc.problem(f"listen.{lacks}", f"{has} is set, so this is needed too")
+    for key in ("tls_certificate", "tls_key"):
+        if path := listen.get(key):
+            yield from _readable(doc, f"listen.{key}", path)
+    if path := listen.get("tls_key"):
+        yield from _private(doc, "listen.tls_key", path, 0o007)
+
+
+def _doors(doc: Document) -> Iterator[Problem]:
+    smtp, lmtp = (doc.one("listen").get(key) for key in ("smtp", "lmtp"))
+    if isinstance(smtp, Endpoint) and smtp == lmtp and smtp.port:
+        yield doc.problem("listen.lmtp", "the same as listen.smtp; choose another port", str(lmtp))
+    if isinstance(lmtp, Path) and len(os.fsencode(lmtp)) > 100:
+        yield doc.problem(
+            "listen.lmtp", "a unix socket's path has at most 100 bytes; choose a shorter one", str(lmtp)
+        )
+
+
+def _send(doc: Document) -> Iterator[Problem]:
+    send = doc.one("send")
+    if send.get("smarthost") and send.get("maildir"):
+        yield doc.problem(
+            "send.maildir", "mail goes to the smarthost or here; remove one of the two", str(send["maildir"])
+        )
+    for has, lacks in (("username", "password_file"), ("password_file", "username")):
+        if send.get(has) and lacks in send and not send[lacks]:
+            yield doc.problem(f"send.{lacks}", f"{has} is set, so this is needed too")
+    if send.get("username") and send.get("tls") == "none":
+        yield doc.problem(
+            "send.tls",
+            "the password would cross the network in the clear; "
+            'write "starttls" or "implicit", or remove username',
+            "none",
+        )
+    if path := send.get("password_file"):
+        yield from _readable(doc, "send.password_file", path)
+        yield from _private(doc, "send.password_file", path, 0o077)
+
+
+def _readable(doc: Document, place: str, path: Path) -> Iterator[Problem]:
+    try:
+        with path.open("rb") as f:
+            if not f.read(1):
+                yield doc.problem(place, "the file is empty", str(path))
+    except OSError as e:
+        yield doc.problem(
+            place,
+            f"cannot be read ({e.strerror}); correct the path, or let user id {os.geteuid()} read it",
+            str(path),
+        )
+
+
+def _private(doc: Document, place: str, path: Path, forbidden: int) -> Iterator[Problem]:
+    """Refuse a secret that others may read."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and path.is_relative_to(credentials):
+        return  # systemd guards these by an ACL, which shows as a group permission.
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # told by _readable
+    if mode & forbidden:
+        yield doc.problem(
+            place, f"has mode {mode:04o}, so others may read it; run: chmod 600 {path}", str(path)
+        )
+
+
+def _rules(doc: Document) -> Iterator[Problem]:
+    rules = tuple(Rule(**row) for row in doc.rows["rule"] if len(row) == len(Rule.__dataclass_fields__))
+    if not rules:
+        return
+    from gateway.edge.rules import check  # loads DuckDB, which a desk without rules need not wait for
+
+    places = {f"[[rule]] {name}": place.removesuffix(".name") for place, name in doc.each("rule", "name")}
+    for problem in check(rules, doc.file):
+        rule, _, key = problem.key.rpartition(" ")
+        line = doc.lines.get(f"{places.get(rule)}.{key}")
+        yield replace(problem, file=f"{doc.file}:{line}") if line else problem
+
+
+def _nobody_vouches(doc: Document) -> Iterator[Problem]:
+    vouched = {d for _, domains in doc.each("relay", "authenticates") for d in domains}
+    domains = sorted({domain(a) for _, addresses in doc.each("agent", "address") for a in addresses})
+    missing = [d for d in domains if d not in vouched]
+    if missing:
+        names = ", ".join(f'"{d}"' for d in missing)
+        yield doc.problem(
+            "relay.authenticates",
+            "no relay authenticates the agents of these domains, so their "
+            "answers will be held and asked about; if your mail server lets only logged-in users "
+            f"send from them, write authenticates = [{names}] under its [[relay]]",
+            missing,
+        )
+
+
+def _nothing_is_sent(doc: Document) -> Iterator[Problem]:
+    if not doc.one("send").get("smarthost"):
+        yield doc.problem(
+            "send.smarthost",
+            "no mail leaves this machine, it is written to a Maildir; "
+            'for real use write smarthost = "smtp.acme.example:587"',
+        )
+
+
+def _clear_text(doc: Document) -> Iterator[Problem]:
+    """STARTTLS is what keeps mail private on its way in; a loopback door needs none."""
+    smtp = doc.one("listen").get("smtp")
+    if smtp and not _is_loopback(smtp.host) and not doc.one("listen").get("tls_certificate"):
+        yield doc.problem(
+            "listen.tls_certificate",
+            f"mail to {smtp} crosses the network in the clear; name a certificate and its key",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+CHECKS: tuple[Check, ...] = (
+    _somebody,
+    _empty_lists,
+    _unique,
+    _queue_agents,
+    _reply_domain,
+    _relays,
+    _tls,
+    _doors,
+    _send,
+    _rules,
+)
+WARNINGS: tuple[Check, ...] = (_nobody_vouches, _nothing_is_sent, _clear_text)
+
+
+def busy_ports(doors: dict[str, Endpoint | Path | None], file: str) -> Iterator[Problem]:
+    """The doors that cannot be opened now; ``doors`` maps "listen.smtp" and so on to where."""
+    for place, door in doors.items():
+        if isinstance(door, Endpoint) and (why := _cannot_bind(door)):
+            yield Problem(file, place, f'"{door}"', why)
+
+
+def _cannot_bind(door: Endpoint) -> str | None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            door.host, door.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with closing(socket.socket(family, kind, protocol)) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(address)
+            s.listen(1)
+    except OSError as e:
+        return {
+            errno.EADDRINUSE: "another program listens there; stop it or choose another port",
+            errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE; use the systemd unit of "
+            "`mailwicket init --systemd`, or a port above 1023",
+            errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own",
+        }.get(e.errno or 0, f"cannot listen there ({e.strerror})")
+    return None

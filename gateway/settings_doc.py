@@ -1,0 +1,156 @@
+"""Every setting of ``mailwicket.toml``, declared once.
+
+From this table come parsing and checking (config.py), the commented example that
+``mailwicket init`` writes (starter.py) and the README's table (``settings_table``).
+To add a setting, add a row; no other place lists them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import settings_kinds as kind
+from gateway.core.policy import Budgets
+from gateway.settings_kinds import Kind
+
+REQUIRED = "(required)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One key: where it stands, what it may be, and what it means."""
+
+    section: str
+    key: str
+    kind: Kind
+    default: Any        # as TOML would give it; None = absent; REQUIRED
+    meaning: str
+    example: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A TOML table, or with ``many`` an array of tables."""
+
+    name: str
+    meaning: str
+    many: bool = False
+
+    @property
+    def header(self) -> str:
+        return f"[[{self.name}]]" if self.many else f"[{self.name}]"
+
+
+SECTIONS = (
+    Section(name="mailwicket", meaning="The desk itself."),
+    Section(name="listen", meaning="Where mail comes in."),
+    Section(name="send", meaning="Where mail goes out: a smarthost, or a Maildir for trying."),
+    Section(name="relay", many=True,
+            meaning="A host that hands us mail, and for which From domains it vouches."),
+    Section(name="queue", many=True,
+            meaning="A desk window: the addresses customers write to, and who answers there."),
+    Section(name="agent", meaning="A person who answers, with any mail client.", many=True),
+    Section(name="rule", meaning="When a mail is so, then do that. Applied in file order.", many=True),
+    Section(name="budgets", meaning="How much automatic mail we send at most; this is what ends mail loops."),
+    Section(name="log", meaning="What the gateway tells of itself, on standard error."),
+)
+
+_ROWS: tuple[tuple[str, str, Kind, Any, str, Any], ...] = (
+    ("mailwicket", "state", kind.PATH, "./mailwicket-state",
+     "Directory of everything we keep; a relative path starts at this file.", "/var/lib/mailwicket"),
+    ("mailwicket", "host", kind.DOMAIN, REQUIRED,
+     "Domain of our Message-IDs and our name in SMTP.", "desk.acme.example"),
+    ("mailwicket", "key", kind.KEY, "MW", "Prefix of ticket keys: ABC gives [ABC-123].", "ABC"),
+    ("mailwicket", "reply_domain", kind.DOMAIN, REQUIRED,
+     "Domain of reply and bounce addresses; all of its mail must be handed to us.", "reply.acme.example"),
+    ("mailwicket", "reply_to_token", kind.FLAG, False,
+     "Give customers a personal Reply-To address too; answers to it thread without a sender check.", True),
+    ("mailwicket", "memory_limit", kind.MEMORY, "512MB", "Memory of the database.", "1GB"),
+    ("mailwicket", "workers", kind.WORKERS, 2, "Processes that parse mail.", 4),
+    ("listen", "smtp", kind.DOOR, "127.0.0.1:2525", "SMTP door.", "0.0.0.0:25"),
+    ("listen", "lmtp", kind.DOOR_OR_PATH, "127.0.0.1:2424", "LMTP door, TCP or a unix socket.",
+     "/run/mailwicket/lmtp"),
+    ("listen", "tls_certificate", kind.PATH, None, "Certificate chain for STARTTLS, PEM.",
+     "/etc/mailwicket/fullchain.pem"),
+    ("listen", "tls_key", kind.PATH, None, "Its private key, PEM.", "/etc/mailwicket/privkey.pem"),
+    ("listen", "max_size", kind.SIZE, "25MiB", "Largest mail we take (SMTP SIZE).", "50MiB"),
+    ("listen", "drop", kind.PATH, None, "Maildir or folder of .eml files that is emptied into the desk.",
+     "/var/spool/mailwicket-drop"),
+    ("send", "smarthost", kind.ENDPOINT, None, "Server that takes our outgoing mail.",
+     "smtp.acme.example:587"),
+    ("send", "tls", kind.one_of("starttls", "implicit", "none"), "starttls",
+     "How the way to the smarthost is protected.", "implicit"),
+    ("send", "username", kind.TEXT, None, "Login at the smarthost.", "desk@acme.example"),
+    ("send", "password_file", kind.PATH, None, "File of mode 0600 with the password in its first line.",
+     "/etc/mailwicket/smtp-password"),
+    ("send", "maildir", kind.PATH, None,
+     "Write outgoing mail here instead of sending it; without a smarthost it is STATE/outgoing.",
+     "/var/lib/mailwicket/outgoing"),
+    ("relay", "name", kind.NAME, REQUIRED, "Name, for logs and reasons.", "mx"),
+    ("relay", "networks", kind.NETWORKS, REQUIRED,
+     'Addresses the relay connects from; "unix" is whoever may open our unix socket.', ["192.0.2.7/32"]),
+    ("relay", "authenticates", kind.DOMAINS, [],
+     "From domains the relay lets only their logged-in users send from. Agents' commands need this.",
+     ["acme.example"]),
+    ("queue", "name", kind.NAME, REQUIRED, "Name, for commands and reports.", "support"),
+    ("queue", "address", kind.ADDRESSES, REQUIRED, "Addresses of the queue; we write from the first.",
+     ["support@acme.example", "help@acme.example"]),
+    ("queue", "from_name", kind.TEXT, None, "Name in From; the capitalised queue name if absent.",
+     "Acme Support"),
+    ("queue", "agents", kind.LOGINS, None,
+     "Who is told of unassigned tickets; all but light agents if absent.", ["anna", "bert"]),
+    ("queue", "language", kind.LANGUAGE, "en", "Language of automatic mail to customers.", "de"),
+    ("queue", "acknowledge", kind.FLAG, True, "Acknowledge new tickets.", False),
+    ("agent", "login", kind.LOGIN, REQUIRED, "Name in commands: #assign anna.", "anna"),
+    ("agent", "name", kind.TEXT, None, "Name customers see; the capitalised login if absent.",
+     "Anna Ahlberg"),
+    ("agent", "address", kind.ADDRESSES, REQUIRED, "The agent's own addresses; we write to the first.",
+     ["anna@acme.example"]),
+    ("agent", "role", kind.one_of("light", "agent", "lead", "admin"), "agent",
+     "light: notes only; lead: merges and moves; admin: everything.", "lead"),
+    ("agent", "language", kind.LANGUAGE, "en", "Language of notifications to this agent.", "de"),
+    ("rule", "name", kind.NAME, REQUIRED, "Name; acts appear as rule:NAME.", "invoices"),
+    ("rule", "when", kind.SQL, REQUIRED, "One SQL expression over the relation mail.",
+     "queue = 'support' and subject ilike '%invoice%'"),
+    ("rule", "then", kind.COMMANDS, [], "Command lines, as in a mail.", ["#priority high"]),
+    ("rule", "stop", kind.FLAG, False, "Skip the rules below on a hit.", True),
+    ("rule", "enabled", kind.FLAG, True, "false switches the rule off.", False),
+    *(("budgets", key, kind.COUNT, (now := getattr(Budgets(), key)), meaning, now) for key, meaning in (
+        ("acks_per_address_hour", "Acknowledgements to one address in an hour."),
+        ("acks_per_address_day", "Acknowledgements to one address in a day."),
+        ("acks_per_domain_hour", "Acknowledgements to one domain in an hour."),
+        ("automatic_per_ticket_hour", "Automatic mails on one ticket in an hour."),
+        ("automatic_per_ticket_day", "Automatic mails on one ticket in a day."),
+        ("tickets_per_address_hour", "New tickets one address may open in an hour; more join the last."),
+    )),
+    ("log", "format", kind.one_of("console", "json"), "console", "Lines for people or for machines.", "json"),
+    ("log", "level", kind.one_of("debug", "info", "warning", "error"), "info", "Least level that is told.",
+     "debug"),
+)
+
+SETTINGS = tuple(
+    Setting(section=s, key=k, kind=t, default=d, meaning=m, example=e) for s, k, t, d, m, e in _ROWS
+)
+
+
+def of_section(name: str) -> tuple[Setting, ...]:
+    return tuple(s for s in SETTINGS if s.section == name)
+
+
+def toml_value(value: Any) -> str:
+    """A value of the table as TOML; JSON's strings, numbers, booleans and lists are TOML too."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for the README; a test compares it."""
+    lines = ["| setting | type | default | meaning | example |", "|---|---|---|---|---|"]
+    headers = {s.name: s.header for s in SECTIONS}
+    for s in SETTINGS:
+        default = {REQUIRED: "required", "None": ""}.get(str(s.default), f"`{toml_value(s.default)}`")
+        name, example = f"`{headers[s.section]}` `{s.key}`", f"`{toml_value(s.example)}`"
+        cells = (name, s.kind.words, default, s.meaning, example)
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines) + "\n"
