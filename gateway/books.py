@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
-from gateway.core.model import Delivery, OutboxRow, Rows
+from gateway.core.model import Delivery, Rows
 from gateway.edge import frames
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool
@@ -29,7 +29,7 @@ class Bookkeeper:
     def __init__(self, spool: Spool, journal: Journal, store: Store) -> None:
         self.spool, self.journal, self.store = spool, journal, store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self.on_queued: Callable[[tuple[OutboxRow, ...], tuple[Delivery, ...]], None] = lambda mails, states: None
+        self.on_queued: Callable[[tuple[Delivery, ...]], None] = lambda states: None
 
     async def on_writer(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` on the writer thread; it is not cut off by a cancelled caller."""
@@ -44,7 +44,7 @@ class Bookkeeper:
         seq = max(self.journal.last_seq, self.store.applied_seq) + 1
         self.journal.append(seq, frames.encode(rows, at=now, cause=cause))
         self.store.write(seq, rows, raws)
-        self.on_queued(rows.outbox, rows.deliveries)
+        self.on_queued(rows.deliveries)
         return seq
 
     def catch_up(self) -> int:
@@ -55,9 +55,10 @@ class Bookkeeper:
                 "put the newer journal back, or run `mailwicket restore`"
             )
         count = 0
-        for seq, payload in self.journal.frames(self.store.applied_seq):
+        for seq, payload in self.journal.frames(self.store.replay_from):
             self.store.replay(seq, frames.decode(payload), self.spool.raw)
             count += 1
+        self.store.settle()
         return count
 
     def fetch(self, spool_id: str, month: str) -> bytes:

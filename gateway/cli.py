@@ -12,6 +12,7 @@ and open the database read-only.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,6 +62,8 @@ class Refused(MailwicketError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; every failure becomes a sentence and an exit code."""
     args = parser().parse_args(argv)
+    # Until `serve` knows better: unconfigured, structlog would write into the answer on standard output.
+    log.configure("console", "debug" if args.debug else "warning")
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -148,9 +151,9 @@ def _ask(config: Config, verb: str, args: dict[str, Any]) -> Iterator[dict[str, 
     else:
         return
     with Lock(config.state / "lock"):
-        from gateway.service import offline_reader  # loads DuckDB, which asking need not wait for
+        from gateway.counter import offline  # loads DuckDB, which asking need not wait for
 
-        handlers = offline_reader(config)
+        handlers = offline(config)
         if verb not in handlers:
             raise StateError(f"`{verb}` needs a running gateway; start it with: mailwicket serve")
         yield from handlers[verb]({**args, "actor": f"operator:{os.geteuid()}"})
@@ -173,6 +176,7 @@ def _listing(
 def _serve(args: Args) -> int:
     config = _load(args, first_start=True)
     log.configure(config.log.format, config.log.level)
+    logging.captureWarnings(capture=True)
     _writable(config)
     _say(
         f"mailwicket: {config.file or 'no configuration, the desk for trying'}; state in {config.state}",
@@ -272,6 +276,12 @@ def _import(args: Args) -> int:
     return int(dry_run(_load(args), args.paths, as_json=args.json) or OK)
 
 
+def _demo(args: Args) -> int:
+    from gateway import demo
+
+    return demo.run(keep=args.keep)
+
+
 def version() -> str:
     try:
         return metadata.version("mailwicket")
@@ -293,6 +303,9 @@ _JSON = _argument("--json", action="store_true", help="JSON lines for programs")
 # fmt: off
 COMMANDS = (
     Command(name="serve", run=_serve, help="receive, decide and send mail until told to stop"),
+    Command(name="demo", run=_demo, help="a desk on loopback ports, and a story played through it", arguments=(
+        _argument("--keep", action="store_true", help="let the desk stand afterwards, until Ctrl-C"),
+    )),
     Command(name="init", run=_init, help="write a commented mailwicket.toml", arguments=(
         _argument("--systemd", action="store_true", help="also write mailwicket.service beside it"),
         _argument("--force", action="store_true", help="overwrite what is there"),

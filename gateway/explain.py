@@ -23,6 +23,7 @@ from rich.text import Text
 from gateway.config import Config
 from gateway.core.address import canonical
 from gateway.core.classify import classify
+from gateway.core.conclude import conclude
 from gateway.core.context import Context
 from gateway.core.conversation import Keys, conversations
 from gateway.core.model import Classification, Decision, Envelope, Facts, Mail, Spooled
@@ -32,7 +33,6 @@ from gateway.edge.archive import messages
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
 from gateway.mime.text import decode, html_to_text
-from gateway.core.conclude import conclude
 from gateway.show import clean
 
 Body = Literal["mail", "text", "html"]

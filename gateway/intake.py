@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 
 import structlog
 
+from gateway.books import Bookkeeper
 from gateway.core.model import Decision, Envelope, Rows, Spooled
+from gateway.core.understand import needs
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool
 from gateway.errors import MailwicketError
-from gateway.books import Bookkeeper
 from gateway.pipeline import Rooms, decide
-from gateway.core.understand import needs
 
 BATCH = 64
 TRIES = 3
@@ -105,7 +105,7 @@ class Intake:
             return self._whole(batch)
         except MailwicketError:
             raise   # journal or store refuse: nothing is decided any more, the service stops
-        except Exception as error:  # noqa: BLE001  # a bug must not stop the mail behind it
+        except Exception as error:  # a bug must not stop the mail behind it
             if len(batch) > 1:
                 middle = len(batch) // 2
                 return self._decide_and_write(batch[:middle]) + self._decide_and_write(batch[middle:])

@@ -85,11 +85,22 @@ def _clean(key: str, value: Any, depth: int) -> Any:
     return escape(mask(str(value)))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to the given stream, else to what is standard error at that moment."""
+
+    def __init__(self, given: TextIO | None) -> None:
+        self._given = given
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return self._given or sys.stderr
+
+
 def configure(
     style: Literal["console", "json"] = "console", level: str = "info", stream: TextIO | None = None
 ) -> None:
     """Set up structlog and logging for this process; again replaces what was set up before."""
-    stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -108,9 +119,9 @@ def configure(
     renderer: Processor = structlog.processors.JSONRenderer(default=str)
     if style == "console":
         renderer = structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=(stream or sys.stderr).isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -118,8 +129,7 @@ def configure(
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [*(h for h in root.handlers if not isinstance(h, _Handler)), handler]
     root.setLevel(level.upper())
     # Its debug lines repeat every octet of every conversation.
     logging.getLogger("mail.log").setLevel(max(logging.INFO, root.level))
-    logging.captureWarnings(capture=True)

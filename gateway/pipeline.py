@@ -15,10 +15,12 @@ from datetime import datetime
 
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, absorb
-from gateway.core.model import Decision, Delivery, Draft, Facts, MailFacts, OutboxRow, Rows, Spooled
+from gateway.core.failure import given_up
+from gateway.core.model import Decision, DecisionRow, Delivery, Facts, MailFacts, OutboxRow, Rows, Spooled
 from gateway.core.policy import Policy
 from gateway.core.understand import facts_row, shared_keys, understand
 from gateway.edge.rules import RuleBook
+from gateway.errors import MailwicketError
 from gateway.mime.compose import Composer
 
 Fetch = Callable[[str, str], bytes]     # (spool id, month) -> raw bytes
@@ -79,14 +81,36 @@ def _hits(
 def _with_outbox(
     decision: Decision, next_outbox: int, composer: Composer, *, fetch: Fetch, now: datetime
 ) -> Rows:
-    """The decision's rows with its drafts rendered: once, here, with their final bytes (decision 8)."""
-    mails = [_render(d, next_outbox + n, composer, fetch, now) for n, d in enumerate(decision.drafts)]
+    """The decision's rows with its drafts rendered: once, here, with their final bytes (decision 8).
+
+    A draft that cannot be rendered (an address no header may hold) is left out and said so; it must
+    not take the mail down with it.
+    """
+    mails: list[OutboxRow] = []
+    unfit: list[DecisionRow] = []
+    for draft in decision.drafts:
+        try:
+            mails.append(composer.render(draft, next_outbox + len(mails), now, fetch))
+        except MailwicketError as error:
+            unfit.append(DecisionRow(
+                spool_id=decision.spool_id, ordinal=len(decision.reasons) + len(unfit), ticket=draft.ticket,
+                code="unsendable", detail=f"{draft.kind} to {draft.rcpt_to}: {error}",
+            ))
     queued = tuple(
         Delivery(outbox=m.id, state="queued", attempts=0, next_at=now, changed_at=now, reply="") for m in mails
     )
     rows = decision.rows
-    return replace(rows, outbox=tuple(mails), deliveries=rows.deliveries + queued)
+    return replace(
+        rows, outbox=tuple(mails), deliveries=rows.deliveries + queued, decisions=rows.decisions + tuple(unfit)
+    )
 
 
-def _render(draft: Draft, number: int, composer: Composer, fetch: Fetch, now: datetime) -> OutboxRow:
-    return composer.render(draft, number, now, fetch)
+def decide_given_up(mail: OutboxRow, reply: str, context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime) -> Rows:
+    """What follows from a mail of ours that was refused for good; nothing if its ticket is gone."""
+    living = context.living(mail.ticket) if mail.ticket is not None else None
+    if living is None:
+        return Rows()
+    decision = given_up(
+        mail.id, mail.kind, living.id, mail.recipient, reply, context=context, policy=rooms.policy, now=now
+    )
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)

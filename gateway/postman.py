@@ -18,9 +18,11 @@ from typing import Protocol
 import structlog
 
 from gateway.books import Bookkeeper
+from gateway.core.context import Needs, absorb
 from gateway.core.model import Delivery, OutboxRow, OutboxState, Rows
 from gateway.core.retry import SendResult, next_attempt
 from gateway.mime.assemble import assemble
+from gateway.pipeline import Rooms, decide_given_up, joined
 
 AT_ONCE = 20        # rows marked in one frame
 CONNECTIONS = 4
@@ -38,8 +40,8 @@ class Carrier(Protocol):
 
 
 class Postman:
-    def __init__(self, books: Bookkeeper, carrier: Carrier) -> None:
-        self.books, self.carrier = books, carrier
+    def __init__(self, books: Bookkeeper, carrier: Carrier, rooms: Rooms) -> None:
+        self.books, self.carrier, self.rooms = books, carrier, rooms
         self._due: list[tuple[datetime, int]] = []
         self._states: dict[int, Delivery] = {}
         self._wake = asyncio.Event()
@@ -52,7 +54,7 @@ class Postman:
         for state in left:
             self._push(replace(state, next_at=now) if state.state == "sending" else state)
 
-    def queued(self, mails: tuple[OutboxRow, ...], states: tuple[Delivery, ...]) -> None:
+    def queued(self, states: tuple[Delivery, ...]) -> None:
         """From the writer thread: rows that a batch has just committed."""
         self._loop.call_soon_threadsafe(self._take, states)
 
@@ -108,9 +110,7 @@ class Postman:
         results = await asyncio.gather(*(self._send(mails[s.outbox], gate) for s in sending))
         done = datetime.now(UTC)
         after = [_outcome(s, mails[s.outbox], r, done) for s, r in zip(sending, results, strict=True)]
-        await self.books.on_writer(
-            self.books.write, Rows(deliveries=tuple(after)), {}, now=done, cause="send"
-        )
+        await self.books.on_writer(self._write_outcomes, after, mails, done)
         for state in after:
             if state.state in ("sent", "failed"):
                 self._states.pop(state.outbox, None)
@@ -122,12 +122,28 @@ class Postman:
         self.books.write(Rows(deliveries=tuple(sending)), {}, now=now, cause="send")
         return self.books.store.outbox_rows([s.outbox for s in sending])
 
+    def _write_outcomes(self, after: list[Delivery], mails: dict[int, OutboxRow], now: datetime) -> None:
+        """On the writer thread: the states, and word to an agent whose answer was refused for good."""
+        parts = [Rows(deliveries=tuple(after))]
+        failed = [s for s in after if s.state == "failed"]
+        tickets = frozenset(t for s in failed if (t := mails[s.outbox].ticket) is not None)
+        if tickets:
+            addresses = frozenset(agent.address for agent in self.rooms.policy.agents)
+            context = self.books.store.load(Needs(tickets=tickets, addresses=addresses), now)
+            for state in failed:
+                rows = decide_given_up(
+                    mails[state.outbox], state.reply, context, self.rooms, fetch=self.books.fetch, now=now
+                )
+                context = absorb(context, rows)
+                parts.append(rows)
+        self.books.write(joined(parts), {}, now=now, cause="send")
+
     async def _send(self, mail: OutboxRow, gate: asyncio.Semaphore) -> SendResult:
         async with gate:
             try:
                 raw = await asyncio.to_thread(assemble, mail, self.books.fetch)
                 return await self.carrier.send(mail.mail_from, mail.rcpt_to, raw, f"{mail.id:012d}")
-            except Exception as error:  # noqa: BLE001  # one unsendable mail must not stop the others
+            except Exception as error:  # one unsendable mail must not stop the others
                 log.exception("unsendable", outbox=mail.id)
                 return SendResult(outcome="deferred", reply=f"could not be sent: {type(error).__name__}")
 

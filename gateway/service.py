@@ -82,20 +82,26 @@ class Gateway:
         self, books: Bookkeeper, spool: Spool, pool: ParserPool, rooms: Rooms, knows: Callable[[str], bool]
     ) -> None:
         intake = Intake(spool, pool, rooms, books)
-        postman = Postman(books, carrier(self.config))
+        postman = Postman(books, carrier(self.config), rooms)
         books.on_queued = postman.queued
         postman.take_up(await books.on_writer(books.store.undelivered))
         loop = asyncio.get_running_loop()
-        spool.on_put = lambda _: loop.call_soon_threadsafe(intake.wake.set)
+
+        def put(_: str) -> None:
+            loop.call_soon_threadsafe(intake.wake.set)
+
+        spool.on_put = put
         counter = Counter(self.config, books, spool)
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
         rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run())]
-        asides = [asyncio.create_task(notifier.watch())]
+        asides = [asyncio.create_task(notifier.watch()), asyncio.create_task(_watch(spool, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
-            asides.append(asyncio.create_task(DropFolder(self.config.listen.drop, spool, knows=knows, default=default).run()))
+            asides.append(asyncio.create_task(DropFolder(
+                self.config.listen.drop, spool, knows=knows, default=default, max_size=self.config.listen.max_size
+            ).run()))
         stopped = asyncio.create_task(self._stop.wait())
         notifier.ready()
         self.ready.set()
@@ -136,6 +142,13 @@ class Gateway:
     async def _close_doors(self) -> None:
         await asyncio.gather(*(door.stop(GRACE) for door in self.doors.values()))
         self.doors.clear()
+
+
+async def _watch(spool: Spool, books: Bookkeeper) -> None:
+    """End the service when a disk has lied: after a failed fsync nothing it holds can be trusted."""
+    while not (broken := spool.broken or books.journal.broken):
+        await asyncio.sleep(1)
+    raise StateError(f"{broken}: the disk failed a write; the service ends and starts anew (exit 75)")
 
 
 def run(config: Config) -> None:

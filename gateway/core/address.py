@@ -7,7 +7,7 @@ that they accept may become another one downstream. Here nothing is decoded or r
 Deviations, all on the strict side:
 - Source routes (``<@a,@b:c@d>``, RFC 5321 appendix C) are refused, not skipped.
 - A quoted local part may hold only what an unquoted one may, with dots anywhere: blanks, ``@``,
-  ``"``, ``\\`` and the other specials are read differently by any two systems. It is given back
+  ``"``, the backslash and the other specials are read differently by any two systems. It is given back
   with the least quoting (RFC 5321 §4.1.2: all quoted forms are equivalent).
 - ``=?`` is refused in both halves: somebody down the line would decode it.
 - UTF-8 addresses (RFC 6531) are refused, because SMTPUTF8 is not offered.
@@ -70,7 +70,7 @@ def canonical(address: str) -> str:
     """The form in which two addresses are compared: NFC, case-folded, no final dot.
 
     RFC 5321 §2.4 lets local parts differ in case; nobody's do, and phones capitalise them.
-    A character is folded only if that does not make it ASCII: neither ``\u017f`` nor a full-width
+    A character is folded only if that does not make it ASCII: neither a long s nor a full-width
     letter, a ligature or the Kelvin sign may ever stand for somebody's ASCII address.
     """
     if address.isascii():
@@ -136,4 +136,4 @@ def _fold(text: str) -> str:
 
 def _refused(text: str, why: str) -> AddressError:
     shown = text if len(text) <= 80 else text[:77] + "..."
-    return AddressError(f"{ascii(shown)} {why}")
+    return AddressError(f"{shown!a} {why}")

@@ -17,36 +17,16 @@ from gateway.core.case import Case, afresh, store
 from gateway.core.command import help_lines
 from gateway.core.context import StoredMail
 from gateway.core.footer import is_footer
-from gateway.core.model import Command, Decision, Draft, Message
+from gateway.core.model import Command, Decision, Draft, Message, OutgoingKind, Ticket
 from gateway.core.policy import Agent
 
-# Why a mail is held: code -> (may "#send" release it, what the agent is told, what to do).
-HOLDS: Final[dict[str, tuple[bool, str, str]]] = {
-    "unproven": (
-        False,
-        "A mail with your address came in that we cannot prove to be yours. It was stored; nothing was done with it.",
-        "If it was you: answer from the notice we sent you, through the mail server you log in to.",
-    ),
-    "question": (
-        True,
-        "Your mail went to the reply address of this ticket, but it does not look like an answer to it.",
-        "Reply #send to send it on this ticket all the same.",
-    ),
-    "commands": (
-        False,
-        "Nothing was sent and nothing was changed: some lines at the top of your mail are not commands we can carry out.",
-        "Send your answer again with the lines corrected or removed.",
-    ),
-    "leftover": (
-        False,
-        "Nothing was sent: your answer still holds text that was meant for agents only.",
-        "Send your answer again without the lines below.",
-    ),
-    "stale": (
-        True,
-        "Nothing was sent: a colleague answered while you were writing.",
-        "Reply #send to send yours as well.",
-    ),
+# Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
+HOLDS: Final[dict[str, bool]] = {
+    "unproven": False,      # nothing proves that the agent wrote it
+    "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
+    "commands": False,      # a line at the top is no command we can carry out
+    "leftover": False,      # text meant for agents still stands in it
+    "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
 SHORT = 20                          # a line of a note shorter than this is too common to mean a leak
@@ -55,7 +35,7 @@ SHORT = 20                          # a line of a note shorter than this is too 
 def agent_mail(case: Case) -> Decision:
     """Decide a mail whose From is an agent's and that belongs to a ticket."""
     agent, ticket = case.agent, case.ticket
-    assert agent is not None and ticket is not None  # noqa: S101  # conclude.CASES asks both
+    assert agent is not None and ticket is not None  # conclude.CASES asks both
     if case.facts.identity.level < 3:
         return _hold(case, agent, "unproven")
     if case.facts.token_without_proof:
@@ -77,64 +57,60 @@ def agent_mail(case: Case) -> Decision:
 
 def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool) -> Decision:
     """Everything was understood: message first, then commands; all or nothing."""
-    ledger, policy = case.ledger, case.policy
+    ledger = case.ledger
     message = ledger.new_message()
-    drafts: list[Draft] = []
-    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
+    content = case.content(message, text)
     posted = bool(text or case.spooled.mail.parts)
+    drafts: list[Draft] = []
+    tell: list[Draft] = []
+    before = ledger.ticket(ticket)
     if posted and internal:
-        ledger.event(ticket, "note", actor=actor.person, actor_kind="agent", message=message)
-        drafts += _tell(case, "note_notice", ticket, message, text)
+        ledger.event(ticket, "note", actor=case.author(), actor_kind="agent", message=message)
     elif posted:
-        drafts += _publish(case, agent, ticket, case.content(message, text))
-    refused = act.carry_out(case.facts.block.commands, ticket, ledger, actor, policy)
+        drafts = _publish(case, agent, ticket, content)
+    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
+    refused = act.carry_out(case.facts.block.commands, ticket, ledger, actor, case.policy)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
     for command in case.facts.block.commands:
         ledger.why("command", command.line)
-    drafts += _results(case, agent, ticket, message)
+    if posted:
+        # After the commands, so that the footer tells the state that they made.
+        tell = _tell(case, "note_notice" if internal else "brief", before, content)
     ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
-        case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text, drafts=drafts
+        case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
+        drafts=[*drafts, *tell, *_results(case, agent, ticket, message)],
     )
 
 
 def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> list[Draft]:
-    """The public answer: to the customers, and in brief to the colleagues on the ticket."""
+    """The public answer: to the customers, who see the last public message below it."""
     ledger, policy = case.ledger, case.policy
-    person = case.author()
-    have = relay.on_to_or_cc(case.spooled.mail)
-    drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=have)
+    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
     before = ledger.ticket(ticket)
-    ledger.event(
-        ticket, "agent_reply", actor=person, actor_kind="agent", message=content.message, is_public=True
-    )
-    actor = act.Actor(kind="agent", person=person, agent=agent)
-    if before.status == "new":
-        act.set_status(ledger, ticket, "open", actor)
-    colleagues = relay.readers(before, ledger, policy, but={*agent.addresses, *have})
-    if before.assignee is None:
-        # Who answers first takes the ticket, so that the customer's next mail reaches one person.
-        act.carry_out((_take(),), ticket, ledger, actor, policy)
+    drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=relay.on_to_or_cc(case.spooled.mail))
     if not drafts:
         ledger.why("nobody_to_tell", "every customer on this ticket already has this mail")
-    return drafts + relay.to_agents(
-        "brief", colleagues, ticket, replace(content, parts=()), case.shown_author(), ledger, policy
+    ledger.event(
+        ticket, "agent_reply", actor=actor.person, actor_kind="agent", message=content.message, is_public=True
     )
+    if before.status == "new":
+        act.set_status(ledger, ticket, "open", actor)
+    if before.assignee is None:
+        # Who answers first takes the ticket, so that the customer's next mail reaches one person.
+        take = Command(name="assign", args="me", line="(the first answer takes the ticket)")
+        act.carry_out((take,), ticket, ledger, actor, policy)
+    return drafts
 
 
-def _take() -> Command:
-    return Command(name="assign", args="me", line="(first answer takes the ticket)")
-
-
-def _tell(case: Case, kind: str, ticket: int, message: int, text: str) -> list[Draft]:
-    """Colleagues hear of a note; the writer and those on To or Cc do not."""
-    ledger, policy, agent = case.ledger, case.policy, case.agent
+def _tell(case: Case, kind: OutgoingKind, before: Ticket, content: relay.Content) -> list[Draft]:
+    """Colleagues on the ticket hear of an answer or a note; its writer and those on To or Cc do not."""
+    agent = case.agent
     have = {*relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
-    agents = relay.readers(ledger.ticket(ticket), ledger, policy, but=have)
-    return relay.to_agents(
-        "note_notice", agents, ticket, case.content(message, text), case.shown_author(), ledger, policy, cut=True
-    )
+    agents = relay.readers(before, case.ledger, case.policy, but=have)
+    shown = content if kind == "note_notice" else replace(content, parts=())
+    return relay.to_agents(kind, agents, before.id, shown, case.shown_author(), case.ledger, case.policy, cut=True)
 
 
 def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]:
@@ -156,19 +132,18 @@ def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]
 def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] = ()) -> Decision:
     """Store the mail, do nothing of it, and tell the registered address why."""
     ledger, ticket = case.ledger, case.ticket
-    assert ticket is not None  # noqa: S101  # only mail on a ticket is held here
-    releasable, words, remedy = HOLDS[code]
+    assert ticket is not None  # only mail on a ticket is held here
     message = ledger.new_message()
     ledger.event(
         ticket, "held", actor=case.author(), actor_kind="agent", message=message, after=code
     )
-    ledger.why("held", f"{code}: {words}")
+    ledger.why("held", code)
     drafts: tuple[Draft, ...] = ()
     last = case.context.held_notice_at.get(agent.address)
     if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
         # A notice about unproven mail repeats nothing of it: the writer may be anybody (security §3.2).
         drafts = (relay.answer_agent(
-            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy, why=words, remedy=remedy,
+            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy, code=code,
             lines=[{"line": line, "valid": valid} for line, valid in lines],
         ),)
     return store(
@@ -179,13 +154,13 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
 def _release(case: Case, agent: Agent) -> Decision:
     """``#send`` in reply to our notice: the held mail is sent as its writer's answer after all."""
     ledger, ticket = case.ledger, case.ticket
-    assert ticket is not None  # noqa: S101
+    assert ticket is not None
     held = _held_mail(case)
     line = next(c.line for c in case.facts.block.commands if c.name == "send")
     if held is None or held.message.author != case.author():
         return _hold(case, agent, "commands", [(line, "reply #send to the notice about the held mail")])
-    if not HOLDS[held.message.hold or ""][0]:
-        return _hold(case, agent, "commands", [(line, HOLDS[held.message.hold or ""][2])])
+    if not HOLDS[held.message.hold or "unproven"]:
+        return _hold(case, agent, "commands", [(line, "send the answer again; this one cannot be released")])
     leaks = leftovers(case, ticket, held.text.new_text)
     if leaks:
         return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
@@ -196,7 +171,9 @@ def _release(case: Case, agent: Agent) -> Decision:
     ledger.event(
         ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=held.message.hold
     )
+    before = ledger.ticket(ticket)
     drafts = _publish(case, agent, ticket, content)
+    drafts += _tell(case, "brief", before, content)
     ledger.why("released", f"the mail held as {held.message.hold} was sent")
     freed: Message = replace(held.message, hold=None, disposition="apply", is_public=True, ticket=ticket)
     return store(case, "apply", ticket=ticket, text="", drafts=drafts, changed=(freed,))
@@ -225,7 +202,7 @@ def _plain(line: str) -> str:
 
 
 def _newer_answer(case: Case, ticket: int) -> str | None:
-    """Ruling 4: who answered in public after the notice that this mail replies to was written."""
+    """Ruling 4: who answered in public, and when, after the notice that this mail replies to."""
     state = case.context.tickets[ticket]
     notice = case.context.outbox.get(case.facts.match.outbox or 0)
     if notice is None or state.last_agent_at is None or state.last_agent == case.author():
@@ -233,5 +210,5 @@ def _newer_answer(case: Case, ticket: int) -> str | None:
     if state.last_agent_at <= notice.created_at:
         return None
     colleague = case.ledger.find(state.last_agent)
-    name = colleague.name or colleague.address if colleague else "A colleague"
-    return f"{name} answered {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"
+    name = (colleague.name or colleague.address) if colleague else "?"
+    return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

@@ -12,8 +12,19 @@ from gateway.core.address import canonical
 from gateway.core.context import Context
 from gateway.core.ledger import Ledger
 from gateway.core.model import (
-    Addressee, Attachment, Decision, DecisionRow, Delivery, Disposition, Draft, Facts, MailId, Message, MessageText,
-    Processed, Rows, Spooled,
+    Addressee,
+    Attachment,
+    Decision,
+    DecisionRow,
+    Delivery,
+    Disposition,
+    Draft,
+    Facts,
+    MailId,
+    Message,
+    MessageText,
+    Processed,
+    Spooled,
 )
 from gateway.core.policy import Agent, Policy
 from gateway.core.relay import Author, Content, part_refs

@@ -28,7 +28,8 @@ STRICT_AWAY: Final = re.compile(
     re.IGNORECASE,
 )
 AWAY: Final = re.compile(
-    r"(?:\[?auto(?:matic|mated)?[- ]?(?:reply|response)\]?|auto:|autoreply|out of (?:the )?office|"
+    r"(?:\[?auto(?:matic|mated)?[- ]?(?:reply|response)\]?|auto:|autoreply|.{1,80}? is out of the office|"
+    r"out of (?:the )?office|"
     r"out-of-office|ooo\b|on vacation|on leave|"
     r"away from (?:my|the) (?:mail|e-mail|office|desk)|vacation|i am (?:away|out|on)|i'm (?:away|out|on)|"
     r"abwesenheit|abwesend|nicht im (?:büro|haus)|im urlaub|urlaub|ich bin (?:nicht|im|derzeit|zur zeit)|"
@@ -68,8 +69,11 @@ FAILURE: Final = re.compile(
     r"не удалось доставить|投递失败|退信|配信不能|配信に失敗))",
     re.IGNORECASE,
 )
-DAEMON: Final = re.compile(r"(?:mailer[-_.]?daemon|mail[-_.]?daemon|mail\.delivery\.system|maildelivery|mdaemon|"
-    r"mail-?delivery-?(?:sub)?system)", re.IGNORECASE)
+DAEMON: Final = re.compile(
+    r"(?:mailer[-_.]?daemon|mail[-_.]?daemon|mail\.delivery\.system|maildelivery|mdaemon|"
+    r"mail-?delivery-?(?:sub)?system)",
+    re.IGNORECASE,
+)
 # A local part, or a piece of it between separators.
 NO_REPLY: Final = re.compile(
     r"(?:.*[-_.+])?(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreplies|no[-_.]?responder|nicht[-_.]?antworten|"

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
-from gateway.core.command_value import choice, fold, nothing, person, tags, ticket
+from gateway.core.command_value import choice, fold, nothing, person, tags, text, ticket
 from gateway.core.model import Command, CommandBlock, Level
 
 MOST_LINES = 10         # ruling 8
@@ -296,8 +296,8 @@ VALUES: Final[dict[str, Callable[[str], str]]] = {
     "priority": lambda value: choice(PRIORITIES, value),
     "assign": person,
     "tag": tags,
-    "note": lambda value: "",
-    "public": lambda value: "",
+    "note": text,
+    "public": text,
     "merge": ticket,
     "send": nothing,
     "why": nothing,

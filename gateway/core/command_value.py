@@ -92,5 +92,10 @@ def nothing(value: str) -> str:
     return ""
 
 
+def text(_value: str) -> str:
+    """Words for the message: they belong to its text, not to the command."""
+    return ""
+
+
 def _squash(word: str) -> str:
     return "".join(c for c in fold(word) if c.isalnum())

@@ -17,8 +17,11 @@ from gateway.core.budget import why_no_ack
 from gateway.core.case import Case, case_of, link, store
 from gateway.core.command import parse_action
 from gateway.core.context import Context
+from gateway.core.failure import writer
+from gateway.core.identity import PROVES_SENDER
 from gateway.core.model import ActorKind, Decision, Delivery, Draft, Facts, Report, Spooled, Ticket
-from gateway.core.policy import Agent, Policy
+from gateway.core.policy import Policy
+from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key, tokens
 
 FLOOD = "flood"     # tag of the ticket that collects what one address sends beyond its budget
@@ -83,7 +86,7 @@ def _always(case: Case) -> bool:
 def _again(case: Case) -> Decision:
     """A sender that lost our 250 sent the same bytes again: nothing happens twice."""
     message = case.context.delivery_keys[delivery_key(case.spooled.envelope, case.spooled.mail)]
-    assert message is not None  # noqa: S101  # _delivered_before looked
+    assert message is not None  # _delivered_before looked
     case.ledger.why("again", "the same mail was delivered before, byte for byte")
     return link(case, message, case.ticket)
 
@@ -100,7 +103,8 @@ def _bounce(case: Case) -> Decision:
         case.ledger.why("unmatched_bounce", "it names no mail of ours by address or Message-ID")
         return store(case, "log", ticket=None)
     report = next(iter(case.facts.bounces), Report(recipient="", status="", permanent=True))
-    ticket = case.context.living(sent.ticket).id if sent.ticket and case.context.living(sent.ticket) else None  # type: ignore[union-attr]
+    living = case.context.living(sent.ticket) if sent.ticket is not None else None
+    ticket = living.id if living is not None else None
     message = case.ledger.new_message()
     drafts: list[Draft] = []
     deliveries: tuple[Delivery, ...] = ()
@@ -115,20 +119,12 @@ def _bounce(case: Case) -> Decision:
             ticket, "bounced", actor=sent.recipient, actor_kind="system", message=message, is_auto=True,
             after=report.status or ("5.0.0" if report.permanent else "4.0.0"),
         )
-        if report.permanent and sent.kind == "reply":
-            drafts = [_undelivered(case, ticket, sent.recipient, report, message)]
+        agent = writer(ticket, case.ledger, case.policy)
+        if report.permanent and sent.kind == "reply" and agent is not None:
+            known = replace(report, recipient=case.ledger.address(sent.recipient) or report.recipient)
+            drafts = [relay.undelivered(ticket, agent, known, message, case.ledger, case.policy)]
     case.ledger.why("bounced", f"outbox {sent.id} to {report.recipient or 'its recipient'}: {report.status}")
     return store(case, "apply", ticket=ticket, message=message, drafts=drafts, deliveries=deliveries)
-
-
-def _undelivered(case: Case, ticket: int, recipient: int, report: Report, message: int) -> Draft:
-    """Tell who wrote the answer; without one, the first reader of the ticket."""
-    state = case.ledger.ticket(ticket)
-    writer = case.policy.agent_of_address(case.ledger.address(state.last_agent or 0))
-    agents = relay.readers(state, case.ledger, case.policy)
-    agent: Agent = writer or (agents[0] if agents else case.policy.agents[0])
-    known = case.ledger.address(recipient) or report.recipient
-    return relay.undelivered(ticket, agent, replace(report, recipient=known), message, case.ledger, case.policy)
 
 
 def _second_copy(case: Case) -> Decision:
@@ -173,7 +169,7 @@ def _matched_machine(case: Case) -> Decision:
 def _machine(case: Case, *, tell: bool) -> Decision:
     """Machine mail on a ticket: no reopening, no clock, no acknowledgement."""
     ticket = case.ticket
-    assert ticket is not None  # noqa: S101
+    assert ticket is not None
     message = case.ledger.new_message()
     case.ledger.event(
         ticket, "machine_mail", actor=case.author(), actor_kind="agent" if case.agent else "system", message=message,
@@ -203,7 +199,7 @@ def _open(case: Case, follows: int | None) -> Decision:
     facts, ledger, policy = case.facts, case.ledger, case.policy
     author = case.author()
     is_auto = facts.mail_class != "human"
-    ticket = ledger.new_ticket(facts.subject)
+    ticket = ledger.new_ticket(ticket_subject(facts.subject, policy.key))
     message = ledger.new_message()
     ledger.event(
         ticket, "created", actor=author, actor_kind="system" if is_auto else "customer", message=message,
@@ -283,7 +279,7 @@ def _foreign_holder(case: Case, state: Ticket) -> str:
 def _join_copied(case: Case, ticket: int) -> list[str]:
     """Ruling 2: who stands on Cc of a proven mail joins; of an unproven one he is suggested."""
     others = case.others()
-    if case.facts.identity.level < 1:
+    if case.facts.identity.level not in PROVES_SENDER:
         known = {case.ledger.address(f.person) for f in case.ledger.followers(ticket)}
         return [a for a in others if a not in known]
     for address in others:

@@ -13,7 +13,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from gateway.core.model import (
-    Attachment, MailId, Message, MessageText, OutgoingKind, Participant, Person, Reason, Rows, Ticket,
+    Attachment,
+    MailId,
+    Message,
+    MessageText,
+    OutgoingKind,
+    Participant,
+    Person,
+    Reason,
+    Rows,
+    Ticket,
 )
 
 K = TypeVar("K")

@@ -13,7 +13,15 @@ from datetime import datetime
 from gateway.core import lifecycle
 from gateway.core.context import Context
 from gateway.core.model import (
-    ActorKind, Event, EventKind, Participant, Person, Reason, Rows, Ticket, TicketText,
+    ActorKind,
+    Event,
+    EventKind,
+    Participant,
+    Person,
+    Reason,
+    Rows,
+    Ticket,
+    TicketText,
 )
 
 

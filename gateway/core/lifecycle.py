@@ -87,7 +87,7 @@ def _created(event: Event) -> Ticket:
     )
 
 
-def _counted(ticket: Ticket, event: Event) -> Changes:
+def _counted(_ticket: Ticket, _event: Event) -> Changes:
     return {}
 
 

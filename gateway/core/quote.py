@@ -19,8 +19,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.core.quote_words import (
-    BARE_HEADER, FIELD, FIELD_FIRST, FORWARD, HEADER_END, HEADER_PROOF, HEADER_STARTS, HEADER_VERBS,
-    LIST_RULE, MOBILE, MOST_MOBILE, RULE, SEPARATOR, SIGNATURE,
+    BARE_HEADER,
+    FIELD,
+    FIELD_FIRST,
+    FORWARD,
+    HEADER_END,
+    HEADER_PROOF,
+    HEADER_STARTS,
+    HEADER_VERBS,
+    LIST_RULE,
+    MOBILE,
+    MOST_MOBILE,
+    RULE,
+    SEPARATOR,
+    SIGNATURE,
 )
 
 Kind = Literal["text", "blank", "quote", "ours", "signature"]
@@ -98,25 +110,35 @@ def _mark_ours(lines: list[str], kinds: list[Kind], sent: str) -> None:
     """Mark the runs of lines that stand in ``sent``: whole, or re-wrapped."""
     whole = {_norm(line) for line in sent.splitlines()} - {""}
     known = set(_trigrams(_norm(" ".join(sent.split())).split()))
-    last = max((i for i, kind in enumerate(kinds[:MOST_LOOKED]) if kind != "blank"), default=-1)
+    norms = [_norm(line) for line in lines[:MOST_LOOKED]]
+    last = max((i for i, norm in enumerate(norms) if norm), default=-1)
     run: list[int] = []
     telling = 0
-    for i, line in enumerate(lines[:MOST_LOOKED]):
-        if kinds[i] == "blank":
+    before: list[str] = []
+    for i, norm in enumerate(norms[: last + 1]):
+        if not norm:
             continue
-        norm = _norm(line)
-        trigrams = _trigrams(norm.split())
-        is_ours = norm in whole or (bool(trigrams) and len(norm) >= TELLING and known.issuperset(trigrams))
+        words = norm.split()
+        trigrams = _trigrams([*before, *words] if len(words) < WORDS else words)
+        wrapped = bool(trigrams) and (bool(before) or len(norm) >= TELLING) and known.issuperset(trigrams)
+        is_ours = norm in whole or wrapped
         if is_ours:
             run.append(i)
             telling += len(norm) >= TELLING
+            before = words[1 - WORDS :]
         if not is_ours or i == last:
-            # One line alone, with the author's words below it, may be his own: "Thank you very much."
             lone = len(run) == 1 and kinds[run[0]] == "text"
+            # One line alone may be the author's own: "Thank you very much."
             if telling and (not lone or (is_ours and len(norm) >= LONE)):
-                for ours in run:
-                    kinds[ours] = "ours"
-            run, telling = [], 0
+                _mark_run(kinds, run[0], len(norms) if is_ours else run[-1] + 1)
+            run, telling, before = [], 0, []
+
+
+def _mark_run(kinds: list[Kind], start: int, end: int) -> None:
+    """All lines of a run, those between that hold nothing but a client's marks included."""
+    for i in range(start, end):
+        if kinds[i] != "blank":
+            kinds[i] = "ours"
 
 
 # --- Quotes that run to the end -------------------------------------------------------------
@@ -210,11 +232,13 @@ def _soft_quotes(lines: list[str], kinds: list[Kind]) -> tuple[list[str], list[s
     interleaved = "quote" in kinds[said[0] : said[-1]]
     kept: list[str] = []
     quoted: list[str] = []
+    to = kept
     for i, line in enumerate(lines):
-        inside = said[0] < i < said[-1] or not interleaved
-        keep = kinds[i] in ("text", "blank") or (interleaved and inside and kinds[i] == "quote")
+        if kinds[i] in ("text", "quote", "ours"):
+            stays = kinds[i] == "text" or (kinds[i] == "quote" and interleaved and said[0] < i < said[-1])
+            to = kept if stays else quoted
         if kinds[i] != "signature":
-            (kept if keep else quoted).append(line)
+            to.append(line)     # blank lines stay with what stands above them
     return kept, quoted
 
 

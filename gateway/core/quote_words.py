@@ -12,7 +12,7 @@ from typing import Final
 # "On Tue, Anna <a@b> wrote:" begins with one of these …
 HEADER_STARTS: Final = re.compile(
     r"(?:on|am|le|el|op|il|em|den|dne|dnia|w dniu|på|tor|ons|man|tir|fre|lør|søn|în|vào|pada|el día|dana|a|"
-    r"za|u|בתאריך|ב|в|у|on behalf of|at|from)\b", re.IGNORECASE
+    r"za|u|בתאריך|ב|в|у|on behalf of)\b", re.IGNORECASE
 )
 # … has one of these verbs near its end …
 HEADER_VERBS: Final = re.compile(

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 Outcome = Literal[
-    "sent",           # the other side took the mail
-    "deferred",       # it did not, this time; nothing to alarm anybody about
-    "failed",         # it never will
-    "uncertain",      # we wrote the final dot and heard nothing certain: try again, same bytes
+    "sent",  # the other side took the mail
+    "deferred",  # it did not, this time; nothing to alarm anybody about
+    "failed",  # it never will
+    "uncertain",  # we wrote the final dot and heard nothing certain: try again, same bytes
     "misconfigured",  # our fault (TLS, login): the mail waits, the operator is told
 ]
 

@@ -17,7 +17,16 @@ from gateway.core.command import parse_block
 from gateway.core.context import Context, Needs
 from gateway.core.identity import identify
 from gateway.core.model import (
-    Classification, CommandBlock, Envelope, Facts, Identity, Mail, MailFacts, Spooled, ThreadMatch, Token,
+    Classification,
+    CommandBlock,
+    Envelope,
+    Facts,
+    Identity,
+    Mail,
+    MailFacts,
+    Spooled,
+    ThreadMatch,
+    Token,
 )
 from gateway.core.policy import Policy, Queue
 from gateway.core.quote import split_reply
@@ -169,7 +178,9 @@ def _class(spooled: Spooled, policy: Policy) -> Classification:
 
 
 def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, policy: Policy) -> Identity:
-    party = next((context.persons[t.party] for t in held if t.party in context.persons), None)
+    """The party is that of the token which find_thread follows: the first one of a known ticket."""
+    token = next((t for t in held if context.living(t.ticket) is not None), None)
+    party = context.persons.get(token.party) if token else None
     return identify(spooled.mail, spooled.envelope, party.address if party else None, policy)
 
 

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self
 
 import structlog
 
@@ -85,7 +85,7 @@ class ControlServer:
     async def stop(self) -> None:
         await asyncio.to_thread(self.close)
 
-    def __enter__(self) -> ControlServer:
+    def __enter__(self) -> Self:
         self.open()
         return self
 
@@ -137,7 +137,7 @@ class ControlServer:
             _tell(connection, {"error": str(e)})
         except _HungUp:
             raise
-        except Exception as e:  # a fault of one call must reach the operator, not end the door
+        except Exception as e:  # noqa: BLE001  # a fault of one call must reach the operator, not end the door
             _log.exception("control call failed", verb=verb)
             _tell(
                 connection, {"error": f"internal error ({type(e).__name__}: {e}); the gateway's log has more"}
@@ -197,7 +197,7 @@ def _peer_uid(connection: socket.socket) -> int:
     # struct ucred: pid, uid, gid (unix(7)).
     size = struct.calcsize("3i")
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return cast(int, uid)
+    return int(uid)
 
 
 def _request(connection: socket.socket) -> tuple[str, Row]:
@@ -213,10 +213,10 @@ def _request(connection: socket.socket) -> tuple[str, Row]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(request, dict) or not isinstance(request.get("verb"), str):
-        raise ValueError('{"verb": "...", "args": {...}} is expected')
+        raise ValueError('{"verb": "...", "args": {...}} is expected')  # noqa: TRY004
     args = request.get("args", {})
     if not isinstance(args, dict):
-        raise ValueError("args must be an object")
+        raise ValueError("args must be an object")  # noqa: TRY004
     return request["verb"], args
 
 

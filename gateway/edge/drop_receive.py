@@ -44,7 +44,7 @@ _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The file is no mail that we can take; the text is for the ``.why`` beside it."""
 
 
@@ -90,9 +90,7 @@ class DropFolder:
                     state = entry.stat(follow_symlinks=False)
                     self._seen[entry.name] = (state.st_size, state.st_mtime_ns)
         self._stuck &= self._seen.keys()
-        ready = sorted(
-            n for n, state in self._seen.items() if before.get(n) == state and n not in self._stuck
-        )
+        ready = sorted(n for n, state in self._seen.items() if before.get(n) == state and n not in self._stuck)
         if not ready or self._room.refusal():
             return []
         return [spool_id for spool_id in map(self._take, ready) if spool_id]
@@ -106,11 +104,16 @@ class DropFolder:
         except Temporary as error:
             log.warning("%s: stays in new/, to be tried again: %s", path, error)
             return None
-        except (Unreadable, OSError) as error:
+        except (UnreadableError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _OUR_TROUBLE:
                 log.warning("%s: stays in new/, to be tried again: %s", path, error)
             else:
                 self._set_aside(path, str(error))
+            return None
+        except Exception:
+            # A bug of ours must neither stop the other files nor lose this one.
+            log.exception("%s: left in new/ until the next start", path)
+            self._stuck.add(name)
             return None
         self._move(path, self._cur, name.partition(":2,")[0], ":2,S")
         log.info("%s: spooled as %s", path, spool_id)
@@ -122,19 +125,19 @@ class DropFolder:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise Unreadable("is a symbolic link: copy the file itself into new/") from None
+                raise UnreadableError("is a symbolic link: copy the file itself into new/") from None
             raise
-        with open(fd, "rb", buffering=0) as file:
+        with os.fdopen(fd, "rb", buffering=0) as file:
             state = os.fstat(fd)
             if not stat.S_ISREG(state.st_mode):
-                raise Unreadable("is not a regular file: put one file per mail into new/")
+                raise UnreadableError("is not a regular file: put one file per mail into new/")
             if state.st_size > self._max_size:
-                raise Unreadable(
+                raise UnreadableError(
                     f"has {state.st_size} bytes, the limit is {self._max_size}: raise max_size or split it"
                 )
             piece = file.read(_PIECE)
             if not piece:
-                raise Unreadable("is empty: write the mail to tmp/ and move it to new/ when it is complete")
+                raise UnreadableError("is empty: write the mail to tmp/ and move it to new/ when it is complete")
             writer = self._spool.begin(self._envelope(piece[:_HEADER]))
             try:
                 while piece:
@@ -147,9 +150,7 @@ class DropFolder:
 
     def _envelope(self, head: bytes) -> Envelope:
         fields = _fields(head)
-        named = (
-            canonical(a) for name in _RECIPIENTS for text in fields.get(name, ()) for a in _addresses(text)
-        )
+        named = (canonical(a) for name in _RECIPIENTS for text in fields.get(name, ()) for a in _addresses(text))
         return Envelope(
             channel="drop",
             received_at=datetime.now(UTC),
@@ -174,9 +175,7 @@ class DropFolder:
         try:
             path.rename(target)
         except OSError as error:
-            log.error(
-                "%s: cannot be moved to %s: %s: make the directory writable and restart", path, target, error
-            )
+            log.error("%s: cannot be moved to %s: %s: make the directory writable and restart", path, target, error)
             self._stuck.add(path.name)
             return None
         return target

@@ -16,9 +16,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.errors import Temporary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 

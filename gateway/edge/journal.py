@@ -21,12 +21,15 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.edge.durable import DISK, FULL, Disk
 from gateway.errors import Damaged, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # 0xF5 never occurs in UTF-8, so no JSON payload can hold what looks like a frame.
 MAGIC = b"\xf5MWJ"
@@ -97,7 +100,7 @@ class Journal:
         self.cut = 0
         self._lock = threading.Lock()
         self._fd: int | None = None
-        self._size = 0          # confirmed bytes of the last segment
+        self._size = 0  # confirmed bytes of the last segment
         self._last_seq = 0
         try:
             disk.mkdir(root)
@@ -222,9 +225,7 @@ class Journal:
             raise self._damage(path, offset)
         return offset
 
-    def _walk(
-        self, path: Path, data: bytes | mmap.mmap, end: int, previous: int
-    ) -> Iterator[tuple[int, bytes]]:
+    def _walk(self, path: Path, data: bytes | mmap.mmap, end: int, previous: int) -> Iterator[tuple[int, bytes]]:
         """Every frame up to ``end``; Damaged at the first that is broken or out of order."""
         offset = 0
         while offset < end:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Self
 
 from gateway.errors import AlreadyRunning, StateError
 
@@ -22,7 +23,7 @@ class Lock:
         self.path = path
         self._fd = -1
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Self:
         fd = _open(self.path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

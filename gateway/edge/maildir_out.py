@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from gateway.core.address import parse_mailbox
 from gateway.core.retry import SendResult
 from gateway.edge.durable import DISK, Disk, put_file, refusal
 from gateway.errors import AddressError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -28,7 +31,7 @@ class MaildirOut:
         for name in ("tmp", "new", "cur"):
             disk.mkdir(path / name)
 
-    async def __aenter__(self) -> MaildirOut:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -40,8 +40,8 @@ class Migration:
 
 def migrations(directory: Path) -> list[Migration]:
     """The files of ``directory`` in order; StateError if there is a gap."""
-    named = sorted((m, p) for p in directory.glob("*.sql") if (m := _NAME.fullmatch(p.name)) for m in [m.groups()])
-    found = [Migration(int(number), name, path.read_text("utf-8")) for (number, name), path in named]
+    matches = [(m, p) for p in sorted(directory.glob("*.sql")) if (m := _NAME.fullmatch(p.name))]
+    found = [Migration(int(m[1]), m[2], path.read_text("utf-8")) for m, path in matches]
     if not found or [m.version for m in found] != list(range(1, len(found) + 1)):
         raise StateError(f"{directory}: schema files must be numbered 0001, 0002 … without gaps: install Mailwicket again")
     return found

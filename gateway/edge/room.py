@@ -48,9 +48,7 @@ class Room:
         free, inodes = self._spool.free()
         wanted = max(limits.free_bytes, self._reserve())
         if free < wanted * spare:
-            return Temporary(
-                452, "4.3.1", "Insufficient system storage", f"{free} bytes free, {wanted} wanted"
-            )
+            return Temporary(452, "4.3.1", "Insufficient system storage", f"{free} bytes free, {wanted} wanted")
         if inodes < limits.free_inodes * spare:
             return Temporary(452, "4.3.1", "Insufficient system storage", f"{inodes:.1%} of inodes free")
         backlog = self._spool.backlog()

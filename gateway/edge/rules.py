@@ -144,7 +144,7 @@ class RuleBook:
 
     def _run(self, rules: tuple[Rule, ...], count: int) -> list[tuple[str, ...]]:
         connection = self._connection
-        assert connection is not None  # noqa: S101  # hits() asked
+        assert connection is not None  # hits() asked
         columns = ", ".join(f"coalesce({_guarded(rule.when)}, false)" for rule in rules)
         query = f"SELECT {columns} FROM mail ORDER BY ordinal"  # noqa: S608  # refusal() has read them
         watch = threading.Timer(SECONDS, connection.interrupt)
@@ -153,7 +153,7 @@ class RuleBook:
             found = connection.execute(query).fetchall()
         finally:
             watch.cancel()
-        assert len(found) == count  # noqa: S101
+        assert len(found) == count
         return [tuple(r.name for r, hit in zip(rules, row, strict=True) if hit) for row in found]
 
 
@@ -353,7 +353,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, rows: list[MailFacts], texts: l
     types = ["INTEGER", *(column.type for column in RELATION)]
     unnested = ", ".join(f"unnest(?::{kind}[])" for kind in types)
     connection.execute("DELETE FROM mail")
-    connection.execute(f"INSERT INTO mail SELECT {unnested}", values)  # noqa: S608  # types of RELATION
+    connection.execute(f"INSERT INTO mail SELECT {unnested}", values)  # types of RELATION
 
 
 def _bad_action(line: str) -> str:

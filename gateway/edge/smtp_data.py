@@ -75,9 +75,7 @@ class Intake:
         if self._error is not None:
             return
         if self.size > self._max_size:
-            await self._give_up(
-                Permanent(552, "5.3.4", f"Message size exceeds the limit of {self._max_size}")
-            )
+            await self._give_up(Permanent(552, "5.3.4", f"Message size exceeds the limit of {self._max_size}"))
             return
         self._pieces.append(text)
         self._waiting += len(text)

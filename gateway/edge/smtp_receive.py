@@ -91,9 +91,7 @@ class Door:
                 path.chmod(self.settings.socket_mode)
         except OSError as error:
             place = f"{host}:{port}" if path is None else str(path)
-            raise StateError(
-                f"cannot listen on {place}: {error}: free the address or configure another"
-            ) from error
+            raise StateError(f"cannot listen on {place}: {error}: free the address or configure another") from error
         return self
 
     async def stop(self, grace: float = 30.0) -> None:

@@ -21,7 +21,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import aiosmtplib
 from aiosmtplib import SMTPResponse
@@ -74,7 +74,7 @@ class _Transaction:
     text: bytes
 
 
-class _Unopened(Exception):
+class _UnopenedError(Exception):
     """No connection could be had; ``result`` says why."""
 
     def __init__(self, result: SendResult) -> None:
@@ -82,7 +82,7 @@ class _Unopened(Exception):
         self.result = result
 
 
-class _Stale(Exception):
+class _StaleError(Exception):
     """The connection was dead before the server answered MAIL: nothing of the mail was sent."""
 
 
@@ -153,7 +153,7 @@ class _Connection:
         except BaseException as error:
             _discard(client)
             if isinstance(error, (aiosmtplib.SMTPException, OSError)):
-                raise _Unopened(_why_unopened(error)) from error
+                raise _UnopenedError(_why_unopened(error)) from error
             raise
 
     @property
@@ -189,13 +189,13 @@ class _Connection:
             except _LOST as error:
                 self.drop()
                 if name == "MAIL" and self.used:
-                    raise _Stale from error
+                    raise _StaleError from error
                 return SendResult("deferred", _reply(f"connection lost at {name}: {error}"))
             if response.code not in expected:
                 if response.code == 421 and name == "MAIL" and self.used:
                     # RFC 5321 §3.8: closing the channel, most often because it was idle.
                     self.drop()
-                    raise _Stale
+                    raise _StaleError
                 await self._reset(response)
                 return _judged(response)
         return await self._text(mail.text)
@@ -264,10 +264,8 @@ class _Connection:
 
 async def _upgrade(client: aiosmtplib.SMTP, settings: SmarthostSettings) -> None:
     if not client.supports_extension("starttls"):
-        raise _Unopened(
-            SendResult(
-                "misconfigured", f"{settings.host} offers no STARTTLS: set tls, or find who strips it"
-            )
+        raise _UnopenedError(
+            SendResult("misconfigured", f"{settings.host} offers no STARTTLS: set tls, or find who strips it")
         )
     await client.starttls(timeout=settings.connect_timeout)
     # RFC 3207 §4.2: what was said before TLS is forgotten.
@@ -309,7 +307,7 @@ class Smarthost:
         self._slots = asyncio.Semaphore(settings.connections)
         self._idle: list[_Connection] = []
 
-    async def __aenter__(self) -> Smarthost:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -319,7 +317,7 @@ class Smarthost:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str = "") -> SendResult:
+    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str = "") -> SendResult:  # noqa: ARG002
         """Send ``raw`` to one recipient. ``mail_from`` '' is the null reverse-path; ``name`` is not used."""
         mail = _transaction(mail_from, rcpt_to, raw)
         if isinstance(mail, SendResult):
@@ -327,11 +325,11 @@ class Smarthost:
         async with self._slots:
             kept = self._kept()
             if kept is not None:
-                with contextlib.suppress(_Stale):
+                with contextlib.suppress(_StaleError):
                     return await self._through(kept, mail)
             try:
                 fresh = await _Connection.open(self.settings, self._context)
-            except _Unopened as error:
+            except _UnopenedError as error:
                 return error.result
             return await self._through(fresh, mail)
 

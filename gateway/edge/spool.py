@@ -23,16 +23,19 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.core.model import Envelope
 from gateway.edge.durable import DISK, FULL, Disk, put_file, refusal
 from gateway.errors import Damaged, StateError, Temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 SpoolId = str
 BUFFER = 128 * 1024  # mails up to this size touch the disk only in commit(), in one write
@@ -96,9 +99,7 @@ class Spool:
     is accepted, and the service shall end with exit code 75 so that a new process starts afresh.
     """
 
-    def __init__(
-        self, root: Path, disk: Disk = DISK, on_put: Callable[[SpoolId], None] | None = None
-    ) -> None:
+    def __init__(self, root: Path, disk: Disk = DISK, on_put: Callable[[SpoolId], None] | None = None) -> None:
         self.root, self.disk, self.on_put = root, disk, on_put
         self.broken: str | None = None
         self._tmp, self._in, self._done, self._bad = (root / name for name in ("tmp", "in", "done", "bad"))

@@ -3,7 +3,8 @@
 A parser that hangs, swells or crashes takes its own process along and nothing else (ruling 12: 2 s
 of CPU and 512 MB a mail). The parent sends raw mails as length-prefixed frames on stdin and gets back
 a frame of MessagePack each: no pickle, since what comes back was made of strangers' bytes. A mail
-that ends two fresh workers which had only it to read becomes an opaque Mail, made of its header in the parent.
+that ends two fresh workers which had only it to read becomes an opaque Mail, made of its header in
+the parent.
 
 Started with ``python -m gateway.edge.workers``: spawned, never forked, for the parent has threads.
 A worker ends when its stdin ends, so it does not outlive the gateway by more than one mail.
@@ -19,15 +20,17 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from gateway.core.model import Mail
 from gateway.mime.opaque import opaque_mail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _LENGTH = struct.Struct(">I")
 _ENCODER = msgspec.msgpack.Encoder()
@@ -45,7 +48,7 @@ class Guard:
     mails: int = 1_000                      # then the worker retires
 
 
-class _Died(Exception):
+class _DiedError(Exception):
     """The worker ended or was ended before it answered; the text says how."""
 
 
@@ -67,7 +70,7 @@ class _Worker:
             for _ in raws:
                 async with asyncio.timeout(self.guard.wall):
                     out.append(await self._answer())
-        except _Died:
+        except _DiedError:
             with contextlib.suppress(TimeoutError):     # its own exit status tells more than our signal
                 async with asyncio.timeout(1):
                     await self.process.wait()
@@ -98,7 +101,7 @@ class _Worker:
             size = _LENGTH.unpack(await pipe.readexactly(_LENGTH.size))[0]
             return _DECODER.decode(await pipe.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError) as error:
-            raise _Died(str(error)) from error
+            raise _DiedError(str(error)) from error
 
     async def stop(self) -> int:
         """End the process, now; its exit status."""
@@ -235,7 +238,9 @@ def _limit_cpu(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = math.ceil(used.ru_utime + used.ru_stime) + seconds
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _limit_memory(room: int) -> None:

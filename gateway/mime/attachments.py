@@ -20,10 +20,12 @@ from gateway.mime.text import base64_bytes, decode_header
 _MAX_NAME = 100             # octets of UTF-8, for file systems and for the eye
 _MAX_LINE = 998             # RFC 5322 §2.1.1
 _EXTENSIONS = {
-    "text/plain": "txt", "text/html": "html", "text/csv": "csv", "text/calendar": "ics", "text/x-vcard": "vcf",
+    "text/plain": "txt", "text/html": "html", "text/csv": "csv", "text/calendar": "ics",
+    "text/x-vcard": "vcf",
     "text/vcard": "vcf", "text/rfc822-headers": "txt", "text/xml": "xml", "application/xml": "xml",
     "application/pdf": "pdf", "application/zip": "zip", "application/json": "json", "application/rtf": "rtf",
-    "text/rtf": "rtf", "application/msword": "doc", "application/vnd.ms-excel": "xls", "application/ms-tnef": "dat",
+    "text/rtf": "rtf", "application/msword": "doc", "application/vnd.ms-excel": "xls",
+    "application/ms-tnef": "dat",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "application/pgp-signature": "asc", "application/pgp-keys": "asc", "application/pkcs7-signature": "p7s",
@@ -33,7 +35,8 @@ _EXTENSIONS = {
     "video/mp4": "mp4", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
 }
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-_NAME_IN_ID = re.compile(r"[\w-]{1,60}\.(?:jpe?g|png|gif|bmp|tiff?|webp|pdf)(?=@|\Z)", re.IGNORECASE)   # Outlook's habit
+# Outlook's habit: <image001.jpg@01CDB132.D8A510F0>
+_NAME_IN_ID = re.compile(r"[\w-]{1,60}\.(?:jpe?g|png|gif|bmp|tiff?|webp|pdf)(?=@|\Z)", re.IGNORECASE)
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECASE)
 
 
@@ -44,7 +47,7 @@ def disposition(node: Node) -> tuple[str, dict[str, str]]:
 
 
 def encoding_of(node: Node) -> str:
-    """Content-Transfer-Encoding in lower case; what stands behind a blank or ``;`` is a comment of somebody's."""
+    """Content-Transfer-Encoding in lower case, without what some append behind a blank or ``;``."""
     value = node.header(b"content-transfer-encoding").strip().lower()
     return value.split(None, 1)[0].rstrip(b";").decode("latin-1")[:40] if value else ""
 
@@ -76,7 +79,8 @@ def display_name(name: str) -> str:
     stem, dot, extension = text.rpartition(".")
     tail = dot + extension if stem and len(extension) <= 10 and extension.isalnum() else ""
     room = _MAX_NAME - len(tail.encode())
-    return (stem if tail else text).encode("utf-8", "replace")[:room].decode("utf-8", "ignore").rstrip() + tail
+    kept = (stem if tail else text).encode("utf-8", "replace")[:room]
+    return kept.decode("utf-8", "ignore").rstrip() + tail
 
 
 def part_of(raw: bytes, node: Node, ordinal: int) -> Part:
@@ -115,7 +119,7 @@ def is_clean(data: bytes) -> bool:
     if not data.isascii() or b"\0" in data or lines != data.count(b"\r\n") or lines != data.count(b"\r"):
         return False
     start = 0
-    while start + _MAX_LINE + 2 < len(data):    # the last line end within the longest legal line, and on from there
+    while start + _MAX_LINE + 2 < len(data):    # jump to the last line end within the longest legal line
         start = data.rfind(b"\n", start, start + _MAX_LINE + 2) + 1
         if not start:
             return False

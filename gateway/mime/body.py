@@ -1,17 +1,22 @@
 """Which leaves of a mail are its body text, which are its HTML.
 
-Standards: RFC 2046 §5.1.3 (mixed), §5.1.4 (alternative), RFC 2183 §2.9, RFC 2387 (related). Of an alternative the plain
-text is taken if it says anything, else the HTML. In any other multipart all texts follow one another;
-if they begin in plain text, HTML beside it is somebody's wrong alternative and only shown as HTML.
+Standards: RFC 2046 §5.1.3 (mixed), §5.1.4 (alternative), RFC 2183 §2.9, RFC 2387 (related). Of an
+alternative the plain text is taken if it says anything, else the HTML. In any other multipart all texts
+follow one another; if they begin in plain text, HTML beside it is somebody's wrong alternative and
+only shown as HTML.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.mime.attachments import disposition, given_name
-from gateway.mime.structure import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.mime.structure import Node
 
 _TEXTS = ("text/plain", "text/html")
 
@@ -45,7 +50,7 @@ def _body(raw: bytes, node: Node) -> Body:
     if node.content_type == "multipart/alternative":
         return Body(_alternative(raw, found), html)
     shown = [leaf for each in found for leaf in each.shown]
-    shown = [leaf for leaf in shown if raw[leaf.body_start:leaf.body_end].strip()] or shown[:1]
+    shown = [leaf for leaf in shown if _says_something(raw, leaf)] or shown[:1]
     if shown and shown[0].content_type != "text/html":
         shown = [leaf for leaf in shown if leaf.content_type != "text/html"]
     return Body(shown, html)
@@ -53,11 +58,15 @@ def _body(raw: bytes, node: Node) -> Body:
 
 def _alternative(raw: bytes, found: list[Body]) -> Sequence[Node]:
     plain = [each.shown for each in found if any(leaf.content_type != "text/html" for leaf in each.shown)]
-    said = next((each for each in plain if any(raw[leaf.body_start:leaf.body_end].strip() for leaf in each)), None)
+    said = next((each for each in plain if any(_says_something(raw, leaf) for leaf in each)), None)
     if said is not None:
         return said
     # RFC 2046 §5.1.4: the last is the best; only HTML is left here.
     return next((each.shown for each in reversed(found) if each.html), plain[0] if plain else [])
+
+
+def _says_something(raw: bytes, leaf: Node) -> bool:
+    return bool(raw[leaf.body_start:leaf.body_end].strip())
 
 
 def is_body_leaf(leaf: Node) -> bool:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parseaddr, parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from gateway.core.address import parse_mailbox
 from gateway.core.model import Address
 from gateway.errors import AddressError
 from gateway.mime.text import decode, decode_header, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MAX_ADDRESSES = 1_000
 _MAX_ID = 998           # RFC 5322 §2.1.1: no line is longer
@@ -117,11 +120,12 @@ def _bare_address(phrase: str) -> str:
 
 
 def _name(text: str) -> str:
-    return decode_header(text).strip(" \"'")[:_MAX_NAME] if "=?" in text else plain_line(text).strip(" \"'")[:_MAX_NAME]
+    shown = decode_header(text) if "=?" in text else plain_line(text)
+    return shown.strip(" \"'")[:_MAX_NAME]
 
 
 def valid_address(text: str) -> str | None:
-    """``text`` as an address that can be written to, or None. A final dot goes, an IDN becomes its A-labels."""
+    """``text`` as an address to write to, or None. A final dot goes, an IDN becomes its A-labels."""
     try:
         return parse_mailbox(text)
     except AddressError:
@@ -142,11 +146,20 @@ def addresses(found: Sequence[Mailbox]) -> tuple[Address, ...]:
     for box in found[:_MAX_ADDRESSES]:
         address = valid_address(box.address)
         if address is not None:
-            out.setdefault(address, Address(name=box.name if box.name != box.address else "", address=address))
+            name = box.name if box.name != box.address else ""
+            out.setdefault(address, Address(name=name, address=address))
     return tuple(out.values())
 
 
-def sender_of(values: Sequence[bytes], library: Sequence[tuple[str, str]] | None) -> tuple[Address | None, str | None]:
+def as_written(value: str) -> tuple[str, str]:
+    """Name and address of the first mailbox as they stand, valid or not: to be shown, never written to."""
+    box = next(iter(mailboxes(value.encode("utf-8", "replace"))), None)
+    return (box.name, box.address) if box else ("", "")
+
+
+def sender_of(
+    values: Sequence[bytes], library: Sequence[tuple[str, str]] | None,
+) -> tuple[Address | None, str | None]:
     """The author that is shown, and why From proves nothing (None if it is one plain mailbox).
 
     ``library`` is what mail-parser read in the first From, None if it was not asked. With the
@@ -180,7 +193,7 @@ def _doubt(values: Sequence[bytes], found: list[Mailbox], shown: Mailbox,
         return "From: encoded word in the address"
     if not shown.address.isascii():
         return "From: address is not ASCII"
-    if any(byte < 32 and byte != 9 or byte == 127 for byte in values[0]):
+    if any((byte < 32 and byte != 9) or byte == 127 for byte in values[0]):
         return "From: control characters"
     if library is not None and [each for _, each in library] != [shown.address]:
         return "From: parsers disagree"

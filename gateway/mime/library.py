@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from email import message_from_bytes
+from typing import TYPE_CHECKING
 
 import mailparser
 
-from gateway.mime.opaque import Fields
-from gateway.mime.structure import Node
 from gateway.mime.text import is_charset, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from gateway.mime.opaque import Fields
+    from gateway.mime.structure import Node
 
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # it prints headers of strangers
 
@@ -34,9 +38,9 @@ _FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNOR
 
 
 class _Digest(mailparser.MailParser):
-    """mail-parser without the two dictionaries of everything that it makes at the end and nobody reads here."""
+    """mail-parser without the two dictionaries of everything, which nobody reads here."""
 
-    def _make_mail(self, complete: bool = True) -> dict[str, object]:
+    def _make_mail(self, complete: bool = True) -> dict[str, object]:  # noqa: ARG002
         return {}
 
 
@@ -66,7 +70,7 @@ def read(raw: bytes, fields: Fields, body: Sequence[Node]) -> Reading:
     try:
         mail = _Digest(message_from_bytes(digest))  # type: ignore[no-untyped-call]
         return _reading(mail, asked, plain if with_text else None)
-    except Exception as error:  # documented: AttributeError, TypeError, ValueError of any kind
+    except Exception as error:  # noqa: BLE001 - documented: AttributeError, TypeError, ValueError of any kind
         return Reading(defects=(f"mail-parser: {type(error).__name__}",))
 
 
@@ -91,8 +95,8 @@ def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list
 def _digest(raw: bytes, asked: dict[bytes, bytes], plain: list[Node]) -> bytes:
     lines: list[bytes] = []
     for name, value in asked.items():
-        most = value if value.count(b",") <= _MAX_COMMAS else b",".join(value.split(b",", _MAX_COMMAS)[:_MAX_COMMAS])
-        lines.append(name + b": " + most)
+        is_long = value.count(b",") > _MAX_COMMAS
+        lines.append(name + b": " + (b",".join(value.split(b",", _MAX_COMMAS)[:-1]) if is_long else value))
     lines.append(b"MIME-Version: 1.0")
     if len(plain) == 1:
         lines.append(_part(raw, plain[0]))
@@ -107,7 +111,8 @@ def _digest(raw: bytes, asked: dict[bytes, bytes], plain: list[Node]) -> bytes:
 
 def _part(raw: bytes, node: Node) -> bytes:
     charset = node.params.get("charset", "").lower()
-    head = b"Content-Type: text/plain; charset=" + (charset.encode() if charset in _SAFE_CHARSETS and charset else b"utf-8")
+    known = charset if charset and charset in _SAFE_CHARSETS else "utf-8"
+    head = b"Content-Type: text/plain; charset=" + known.encode()
     encoding = node.header(b"content-transfer-encoding").strip().lower()
     if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
         head += b"\r\nContent-Transfer-Encoding: " + encoding

@@ -57,7 +57,7 @@ def opaque_mail(raw: bytes, reason: str) -> Mail:
     cut = [(name, value[:_VALUE]) for name, value in fields]
     try:
         return _mail(raw, cut, reason)
-    except Exception as error:      # the last net: whatever a peer sent must be stored
+    except Exception as error:  # noqa: BLE001 - the last net: whatever a peer sent must be stored
         return replace(_mail(raw, [], reason), defects=(f"header unreadable: {type(error).__name__}",))
 
 

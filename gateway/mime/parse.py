@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gateway.core.model import Address, Mail, Part, Report
 from gateway.errors import Opaque
@@ -26,6 +25,9 @@ from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, value
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original_id, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
@@ -41,7 +43,7 @@ def parse(raw: bytes, limits: Limits = LIMITS) -> Mail:
         return opaque_mail(raw, str(why))
     except MemoryError:
         raise
-    except Exception as error:  # a fault of ours, RecursionError included, must not cost a mail
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not cost a mail
         return opaque_mail(raw, f"unreadable: {type(error).__name__}")
 
 
@@ -101,8 +103,9 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
 def _text(raw: bytes, body: Body, lib: library.Reading, limits: Limits,
           defects: list[str]) -> tuple[str, Literal["plain", "html", "none"]]:
     """The text of the body leaves in order, and what it was made of."""
-    read = iter(lib.texts) if lib.texts is not None else None
+    read = iter(lib.texts or ())
     out: list[str] = []
+    text: str | None
     room = MAX_HTML
     source: Literal["plain", "html", "none"] = "none"
     for leaf in body.shown:
@@ -114,7 +117,8 @@ def _text(raw: bytes, body: Body, lib: library.Reading, limits: Limits,
                 defects.append("HTML without text, or too large or too deep to read")
             source = "html" if source == "none" else source
         else:
-            text = next(read) if read is not None and leaf.content_type == "text/plain" else _decoded(raw, leaf, defects)
+            text = next(read, None) if leaf.content_type == "text/plain" else None
+            text = _decoded(raw, leaf, defects) if text is None else text
             source = "plain"
         out.append(_lines(text[: limits.text + 1]))
     whole = "\n".join(out)

@@ -21,7 +21,10 @@ _BLANK_LINES = re.compile(rb"\r?\n[ \t]*\r?\n+")
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _ID_FIELDS = (b"original-message-id", b"message-id")
 STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
-_RETURNED = ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global", "message/global-headers")
+_RETURNED = (
+    "message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global",
+    "message/global-headers",
+)
 _MACHINE_PARTS = {
     "message/delivery-status": "delivery-status",
     "message/global-delivery-status": "delivery-status",
@@ -34,7 +37,8 @@ RETURNED = (*_RETURNED, *_MACHINE_PARTS)
 
 def report_type(root: Node, leaves: list[Node]) -> str:
     """What kind of report this is; its machine part counts more than a missing parameter."""
-    found = next((_MACHINE_PARTS[leaf.content_type] for leaf in leaves if leaf.content_type in _MACHINE_PARTS), "")
+    kinds = (_MACHINE_PARTS.get(leaf.content_type, "") for leaf in leaves)
+    found = next((kind for kind in kinds if kind), "")
     if root.content_type != "multipart/report":
         return found
     return root.params.get("report-type", "").strip().lower()[:60] or found
@@ -51,13 +55,14 @@ def delivery_reports(data: bytes) -> tuple[Report, ...]:
             continue
         if action in ("delivered", "relayed", "expanded"):   # RFC 3464 §2.3.3
             continue
-        found = _STATUS.search(fields.get(b"status", "")) or _STATUS.search(fields.get(b"diagnostic-code", ""))
+        diagnostic = fields.get(b"diagnostic-code", "")
+        found = _STATUS.search(fields.get(b"status", "")) or _STATUS.search(diagnostic)
         status = found[1] if found else ""
         out.append(Report(
             recipient=recipient,
             status=status,
             permanent=action != "delayed" and not status.startswith("4"),
-            diagnostic=_typed(fields.get(b"diagnostic-code", ""), keep=True),
+            diagnostic=_typed(diagnostic, keep=True),
         ))
     return tuple(out)
 

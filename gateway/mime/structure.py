@@ -91,9 +91,10 @@ _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*\r*(?:\n|\Z)")
 _BLANK_LINE = re.compile(rb"\r*(?:\n|\Z)")
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 # Blank lines above a header that plainly is one, as some programs pipe mail.
-_LOST_START = re.compile(rb"(?:[ \t]*\r?\n){1,20}(?=(?:From|To|Subject|Date|Received|Return-Path|MIME-Version|Message-ID|"
-                         rb"Delivered-To|X-[A-Za-z-]+|Content-Type):)", re.IGNORECASE)
-_CERTAIN = re.compile(rb"^(?:From|To|Subject|Date|Received|MIME-Version|Message-ID|Content-Type):[ \t]", re.IGNORECASE | re.MULTILINE)
+_NAMES = rb"From|To|Subject|Date|Received|MIME-Version|Message-ID|Content-Type"
+_LOST_START = re.compile(
+    rb"(?:[ \t]*\r?\n){1,20}(?=(?:" + _NAMES + rb"|Return-Path|Delivered-To|X-[a-z-]+):)", re.IGNORECASE)
+_CERTAIN = re.compile(rb"^(?:" + _NAMES + rb"):[ \t]", re.IGNORECASE | re.MULTILINE)
 _GUESSED = re.compile(rb"(?:\A|\n)--([^\s][^\r\n]{0,200}?)(?:--)?[ \t]*\r?\n")
 _CONTENT_NAMES = (b"content-type", b"content-disposition", b"content-transfer-encoding", b"content-id")
 
@@ -105,7 +106,9 @@ def scan(raw: bytes, limits: Limits = LIMITS) -> Node:
     return _Scanner(raw, limits).run()
 
 
-def header_fields(raw: bytes, start: int, end: int, limits: Limits = LIMITS) -> tuple[list[tuple[bytes, bytes]], int]:
+def header_fields(
+    raw: bytes, start: int, end: int, limits: Limits = LIMITS,
+) -> tuple[list[tuple[bytes, bytes]], int]:
     """Fields of the header at ``start`` and where its first line that is no field begins."""
     fields: list[tuple[bytes, bytes]] = []
     at = start
@@ -194,8 +197,11 @@ class _Scanner:
         kind, params = content_type(content, limits)
         if not content and parent is not None and parent.content_type == "multipart/digest":
             kind = "message/rfc822"                 # RFC 2046 §5.1.5
-        node = Node(header_start=start, header_end=header_end, body_start=blank.end() if blank else header_end,
-                    body_end=len(raw), headers=fields, content_type=kind, params=params)
+        node = Node(
+            header_start=start, header_end=header_end,
+            body_start=blank.end() if blank else header_end, body_end=len(raw),
+            headers=fields, content_type=kind, params=params,
+        )
         if parent is not None:
             parent.children.append(node)
         if kind.startswith("multipart/"):
@@ -266,7 +272,7 @@ def content_type(value: bytes, limits: Limits = LIMITS) -> tuple[str, dict[str, 
     kind, params = parameters(value, limits)
     if not _TYPE.fullmatch(kind):
         first = kind.split()[0] if kind.split() else ""
-        kind = first if _TYPE.fullmatch(first) else {"text": "text/plain", "html": "text/html"}.get(kind, "text/plain")
+        kind = first if _TYPE.fullmatch(first) else "text/html" if kind == "html" else "text/plain"
     return kind, params
 
 
@@ -285,7 +291,8 @@ def parameters(value: bytes, limits: Limits = LIMITS) -> tuple[str, dict[str, st
         data = _UNQUOTE.sub(rb"\1", found[2]) if found[2] is not None else found[3].strip()
         continued = _CONTINUED.fullmatch(name) if "*" in name else None
         if continued is None:
-            params.setdefault(name, data.decode("ascii") if data.isascii() and b"=?" not in data else decode_header(data))
+            is_plain = data.isascii() and b"=?" not in data
+            params.setdefault(name, data.decode("ascii") if is_plain else decode_header(data))
         else:
             number, extended = int(continued[2] or 0), continued[2] is None or bool(continued[3])
             pieces.setdefault(continued[1], {})[number] = (data, extended)

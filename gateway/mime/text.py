@@ -23,8 +23,8 @@ _CODECS: dict[str, str] = {
     label: codec
     for codec, labels in {
         "utf-8": "utf-8 utf8 unicode-1-1-utf-8 utf-8-mac x-unicode20utf8 utf8mb4",
-        "cp1252": "iso-8859-1 iso8859-1 iso88591 iso-8859-1-windows latin1 latin-1 l1 cp819 ibm819 windows-1252 cp1252 cp-1252 "
-                  "x-cp1252 ansi iso_8859-1 8859-1 win-1252 8bit western",
+        "cp1252": "iso-8859-1 iso8859-1 iso88591 iso-8859-1-windows latin1 latin-1 l1 cp819 ibm819 windows-1252 "
+                  "cp1252 cp-1252 x-cp1252 ansi iso_8859-1 8859-1 win-1252 8bit western",
         "iso8859-2": "iso-8859-2 iso8859-2 iso_8859-2 latin2 l2 8859-2",
         "iso8859-3": "iso-8859-3 iso8859-3 latin3",
         "iso8859-4": "iso-8859-4 iso8859-4 latin4",
@@ -69,9 +69,12 @@ _CODECS: dict[str, str] = {
     }.items()
     for label in labels.split()
 }
-_ASCII = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "646", "iso646-us", "us", "x-unknown", "unknown-8bit",
+_ASCII = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "646", "iso646-us", "us",
+                    "x-unknown", "unknown-8bit",
                     "unknown", "default", "default_charset", "7bit", "binary", "none", ""})
-_TAKEN_FOR = {"iso2022_jp_ext": ("jis", "cp932"), "cp932": ("euc_jp",), "euc_jp": ("cp932",), "big5hkscs": ("gb18030",)}
+_TAKEN_FOR = {
+    "iso2022_jp_ext": ("jis", "cp932"), "cp932": ("euc_jp",), "euc_jp": ("cp932",), "big5hkscs": ("gb18030",),
+}
 _JIS_RUN = re.compile(rb"\x1b\$[@B]((?:[^\x1b])*)\x1b\([BJ]")
 # Four Chinese characters in a row; Latin letters beyond ASCII stand alone or in short runs.
 _PAIRS = re.compile(rb"[\xb0-\xf7][\xa1-\xfe](?:[\xa1-\xf7][\xa1-\xfe]){3}")
@@ -85,7 +88,8 @@ def decode(data: bytes, charset: str | None) -> tuple[str, bool]:
     is labelled Latin-1 but is valid UTF-8 beyond ASCII is UTF-8: chance hardly makes such bytes.
     """
     label = (charset or "").strip("\"' \t").split("*", 1)[0].lower()  # RFC 2231 §5: charset*language
-    if data.isascii() and b"\x1b" not in data and (label in _ASCII or _CODECS.get(label) in ("utf-8", "cp1252")):
+    like_ascii = label in _ASCII or _CODECS.get(label) in ("utf-8", "cp1252")
+    if like_ascii and data.isascii() and b"\x1b" not in data:
         return data.decode("ascii"), True
     if b"\x1b$" in data and label in _ASCII:
         label = "iso-2022-jp"
@@ -213,20 +217,28 @@ MAX_TAGS = 40_000
 MAX_REPEATED = 500_000  # open text styles times tags: each block repeats the styles left open above it
 
 _SHOWN = {  # security: presentation only; no attribute but a link and the picture of an attached part
-    "p", "br", "b", "i", "strong", "em", "ul", "ol", "li", "a", "blockquote", "pre", "code", "img", "div", "hr",
-    "table", "thead", "tbody", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6",
+    "p", "br", "b", "i", "strong", "em", "ul", "ol", "li", "a", "blockquote", "pre", "code", "img", "div",
+    "hr", "table", "thead", "tbody", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6",
 }
 _SHOWN_ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}}
-_DROPPED_WITH_TEXT = {"script", "style", "title", "head", "noscript", "template", "svg", "math", "textarea", "select"}
+_DROPPED_WITH_TEXT = {
+    "script", "style", "title", "head", "noscript", "template", "svg", "math", "textarea", "select",
+}
 _BLOCK = {
     "p", "div", "tr", "li", "ul", "ol", "dl", "dt", "dd", "table", "h1", "h2", "h3", "h4", "h5", "h6", "pre",
-    "blockquote", "address", "article", "section", "header", "footer", "form", "center", "fieldset", "hr", "br", "td", "th",
+    "blockquote", "address", "article", "section", "header", "footer", "form", "center", "fieldset",
+    "hr", "br", "td", "th",
 }
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 # These end by themselves where the next one begins (HTML §13.1.2.4), so they do not nest.
 _SELF_ENDING = frozenset({"p", "li", "td", "tr", "th", "dt", "dd", "option", "tbody", "thead"})
-_STYLES = frozenset({"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"})
-_VOID = frozenset({"br", "img", "hr", "meta", "link", "input", "col", "area", "base", "wbr", "embed", "source", "param"})
+_STYLES = frozenset({
+    "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
+})
+_VOID = frozenset({
+    "br", "img", "hr", "meta", "link", "input", "col", "area", "base", "wbr", "embed", "source", "param",
+})
+_APART = frozenset({"p", "h1", "h2", "h3", "ul", "ol", "table", "blockquote"})  # a blank line behind them
 
 
 def _is_bounded(html: str) -> bool:
@@ -314,7 +326,7 @@ def html_to_text(html: str) -> str:
         pre = max(0, pre + step) if name == "pre" else pre
         if name == "li" and not closing:
             line.append("- ")
-        elif name in ("p", "h1", "h2", "h3", "ul", "ol", "table", "blockquote") and closing and lines and lines[-1]:
+        elif name in _APART and closing and lines and lines[-1]:
             lines.append("")
     line.append(entities.unescape(neat[at:]))
     end_line(always=False)

@@ -143,3 +143,15 @@ def test_nobody_writes_into_the_state_of_another_user(gateway: Path, capsys: pyt
 
 def test_version() -> None:
     assert run("version").stdout.startswith("mailwicket ")
+
+
+def test_lines_of_the_log_never_stand_in_the_answer() -> None:
+    script = (
+        "import sys, structlog\nfrom gateway import cli\n"
+        "loud = cli.Command(name='loud', run=lambda _: structlog.get_logger().error('planted') or 0, help='x')\n"
+        "cli.COMMANDS = (loud,)\nsys.exit(cli.main(['loud']))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert told.stdout == ""
+    assert "planted" in told.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +27,7 @@ def schedule(spread: float) -> list[timedelta]:
 def test_the_schedule_is_the_documented_one() -> None:
     """At once, then after 1, 5, 15, 30 min, 1, 2, 4, 8 h, then every 8 h, the last at five days."""
     ages = schedule(0)
-    waits = [later - earlier for earlier, later in zip(ages, ages[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(ages)]
     minutes = [wait.total_seconds() / 60 for wait in waits]
     assert ages[0] == timedelta(0)
     assert minutes[:-1] == [1, 5, 15, 30, 60, 120, 240, *[480] * 14]
@@ -48,7 +49,7 @@ def test_every_spread_ends_at_five_days(spread: float) -> None:
     assert 20 <= len(ages) <= 25
 
 
-@given(st.integers(0, 8), st.integers(-10**7, 10**7))
+@given(st.integers(0, 8), st.integers(-(10**7), 10**7))
 def test_no_early_give_up_when_the_clock_jumps(attempts: int, seconds: int) -> None:
     """Within the rising part there is always a next time, in the future, not years away."""
     now = START + timedelta(seconds=seconds)

@@ -99,6 +99,7 @@ SHOWN = {
     "[ABC-4] Re: Printer [abc-77]": "Re: [ABC-5] Printer",
     "Re: [#99] Re: [#99] [desk] Printer": "Re: [ABC-5] [#99] [desk] Printer",
     "[#99]": "Re: [ABC-5] [#99]",
+    "[#99] Re: [#99]": "Re: [ABC-5] [#99]",
     "[ABC-[ABC-1]2] x": "Re: [ABC-5] [ABC- 2] x",
     "hi\r\nBcc: evil@x.example": "Re: [ABC-5] hi Bcc: evil@x.example",
     "A" * 500: "Re: [ABC-5] " + "A" * 188,
@@ -149,6 +150,6 @@ def test_header_text_is_nfc_and_writable_and_short() -> None:
 @relaxed
 def test_header_text_is_safe_for_any_text(text: str, limit: int) -> None:
     safe = header_text(text, limit)
-    assert len(safe) <= limit and safe.encode("utf-8") and safe.splitlines() == [safe] if safe else True
+    assert len(safe) <= limit and len(safe.splitlines()) <= 1
     assert not any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in safe)
     assert header_text(safe, limit) == safe == unicodedata.normalize("NFC", safe)

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from gateway.core.address import parse_mailbox
 from gateway.core.model import SignedId, Token
 from gateway.core.token import (
-    Keyring, make_address, make_bounce, make_mark, make_message_id, read_address, read_bounce, read_mark,
-    read_message_id, strip_tokens,
+    Keyring,
+    make_address,
+    make_bounce,
+    make_mark,
+    make_message_id,
+    read_address,
+    read_bounce,
+    read_mark,
+    read_message_id,
+    strip_tokens,
 )
 
 relaxed = settings(deadline=None, max_examples=60)

@@ -133,9 +133,7 @@ class PowerCutDisk(FaultyDisk):
             self.pending.remove(change)
 
     @staticmethod
-    def _apply(
-        names: dict[Path, _Inode], change: tuple[frozenset[Path], Path | None, Path | None, _Inode]
-    ) -> None:
+    def _apply(names: dict[Path, _Inode], change: tuple[frozenset[Path], Path | None, Path | None, _Inode]) -> None:
         _, removed, added, inode = change
         if removed is not None:
             names.pop(removed, None)

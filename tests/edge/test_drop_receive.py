@@ -148,3 +148,17 @@ async def test_run_takes_what_lay_there_at_the_start_and_what_comes_later(tmp_pa
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert len(stored(tmp_path / "spool")) == 3
+
+
+def test_a_bug_with_one_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    def knows(address: str) -> bool:
+        if address == "support@acme.example":
+            raise RuntimeError("bug")
+        return False
+
+    folder = DropFolder(tmp_path / "drop", Spool(tmp_path / "spool"), knows=knows, default="billing@acme.example")
+    _drop(tmp_path, "1", RAW)
+    _drop(tmp_path, "2", b"Subject: x\n\n")
+    folder.poll()
+    assert len(folder.poll()) == 1
+    assert (_names(tmp_path, "new"), _names(tmp_path, "cur")) == (["1"], ["2:2,S"])

@@ -139,9 +139,7 @@ def test_frames_out_of_order_are_damage(tmp_path: Path) -> None:
         list(Journal(tmp_path).frames(0))
 
 
-@pytest.mark.parametrize(
-    "tail", [b"\x00", b"\x00" * 5000, MAGIC, MAGIC * 30, b"\xff" * 25, MAGIC + b"\xff" * 30]
-)
+@pytest.mark.parametrize("tail", [b"\x00", b"\x00" * 5000, MAGIC, MAGIC * 30, b"\xff" * 25, MAGIC + b"\xff" * 30])
 def test_a_torn_tail_is_cut_and_writing_goes_on(tmp_path: Path, tail: bytes) -> None:
     """Zero-filled, half-written or rubbish: what was confirmed stays, the rest goes, for good."""
     last = filled(tmp_path)
@@ -153,9 +151,7 @@ def test_a_torn_tail_is_cut_and_writing_goes_on(tmp_path: Path, tail: bytes) -> 
     assert list(Journal(tmp_path).frames(0)) == [*FRAMES, (10, b"next")]
 
 
-payloads = st.lists(st.binary(max_size=60), min_size=1, max_size=6).map(
-    lambda found: list(enumerate(found, 1))
-)
+payloads = st.lists(st.binary(max_size=60), min_size=1, max_size=6).map(lambda found: list(enumerate(found, 1)))
 
 
 @settings(deadline=None)
@@ -177,9 +173,7 @@ def test_any_truncation_gives_a_prefix(frames: list[tuple[int, bytes]], data: st
 
 @settings(deadline=None)
 @given(payloads, st.data())
-def test_any_bit_flip_is_damage_or_a_lost_last_frame(
-    frames: list[tuple[int, bytes]], data: st.DataObject
-) -> None:
+def test_any_bit_flip_is_damage_or_a_lost_last_frame(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
     """A flip before the last frame is told; one in the last frame loses at most that frame."""
     with tempfile.TemporaryDirectory() as name:
         last = filled(Path(name), frames)

@@ -111,7 +111,7 @@ class TestRefusals:
         assert [len(problem.remedy) > 20 for problem in refused.value.problems] == [True]
 
     @pytest.mark.parametrize(("when", "hint"), [
-        ("subjct = 'a'", "did you mean subject"), ("sender = \"ann\"", "single quotes"), ("lenght(text) > 3", "length"),
+        ("subjct = 'a'", "did you mean subject"), ('sender = "ann"', "single quotes"), ("lenght(text) > 3", "length"),
         ("level", "compare it with a value"), ("(select true)", "write the values out"), ("*", "name the columns"),
         ("$1 = 'a'", "write the value itself"), ("zzz = 1", "there are sender"),
     ])

@@ -12,6 +12,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -270,9 +271,7 @@ SCRIPT = (START + b"DATA\r\n" + HEADER + b"x" * 200_000 + b"\r\n.\r\nQUIT\r\n").
 
 @pytest.mark.parametrize("how", ["close", "half", "reset"])
 @pytest.mark.parametrize("step", range(len(SCRIPT) + 1))
-async def test_a_peer_that_leaves_at_any_step_leaves_a_whole_mail_or_none(
-    tmp_path: Path, how: str, step: int
-) -> None:
+async def test_a_peer_that_leaves_at_any_step_leaves_a_whole_mail_or_none(tmp_path: Path, how: str, step: int) -> None:
     """security.md fault F9, cut behind each line and in the middle of the next."""
     whole = HEADER + b"x" * 200_000 + b"\r\n"
     for part in (0.0, 0.5):
@@ -308,9 +307,7 @@ class SlowDisk(Disk):
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "stop"])
-async def test_a_mail_that_has_arrived_is_stored_though_the_peer_or_the_service_goes(
-    tmp_path: Path, how: str
-) -> None:
+async def test_a_mail_that_has_arrived_is_stored_though_the_peer_or_the_service_goes(tmp_path: Path, how: str) -> None:
     """The connection dies, or the door stops, while the disk is flushing: the flush goes on."""
     disk = SlowDisk()
     async with opened(tmp_path, disk=disk) as door:
@@ -400,9 +397,7 @@ ROOMS = {
 
 
 @pytest.mark.parametrize(("limits", "code"), ROOMS.values(), ids=ROOMS.keys())
-async def test_without_room_mail_is_refused_before_it_is_sent(
-    tmp_path: Path, limits: RoomLimits, code: str
-) -> None:
+async def test_without_room_mail_is_refused_before_it_is_sent(tmp_path: Path, limits: RoomLimits, code: str) -> None:
     spool = Spool(tmp_path)
     spool.put(Envelope(channel="smtp", received_at=datetime.now(UTC), mail_from=None, rcpt_tos=()), HEADER)
     door = Door(SETTINGS, spool, knows=bool, relay_of=lambda peer: None, room=Room(spool, limits))
@@ -468,9 +463,7 @@ async def test_what_is_pipelined_behind_starttls_is_thrown_away(
         assert (await peer.say(b"STARTTLS")).startswith("503")
         assert (await peer.mail(HEADER)).startswith("250")
         await peer.close()
-    assert [(envelope.mail_from, envelope.tls) for envelope, _ in stored(tmp_path)] == [
-        ("a@kunde.example", True)
-    ]
+    assert [(envelope.mail_from, envelope.tls) for envelope, _ in stored(tmp_path)] == [("a@kunde.example", True)]
 
 
 @pytest.mark.parametrize("instead", [b"this is no handshake\r\n", b""])
@@ -537,7 +530,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize(("words", "limits"), SLOW.values(), ids=SLOW.keys())
-async def test_a_silent_peer_is_hung_up_on(tmp_path: Path, words: bytes, limits: dict[str, float]) -> None:
+async def test_a_silent_peer_is_hung_up_on(tmp_path: Path, words: bytes, limits: dict[str, Any]) -> None:
     async with opened(tmp_path, SETTINGS, **limits) as door:
         peer = await visit(door)
         await peer.send(words)

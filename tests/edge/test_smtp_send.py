@@ -440,9 +440,7 @@ async def test_a_connection_idle_for_too_long_is_replaced() -> None:
     ],
     ids=["hung up", "421", "twice", "refused"],
 )
-async def test_a_kept_connection_that_died_is_replaced_once(
-    answers: list[bytes], outcome: str, sessions: int
-) -> None:
+async def test_a_kept_connection_that_died_is_replaced_once(answers: list[bytes], outcome: str, sessions: int) -> None:
     """Only if the server had not answered MAIL; a fresh connection gets no second chance."""
     log: list[bytes] = []
     queues: dict[str, list[bytes]] = {}
@@ -485,7 +483,7 @@ async def test_a_cancelled_send_gives_its_connection_up() -> None:
     ("sender", "recipient", "raw"),
     [
         ("=?utf-8?q?a=0D=0ARCPT_TO:<x@y>?=@b.example", RECIPIENT, RAW),
-        (SENDER, 'a@b.example>\r\nRCPT TO:<x@y.example', RAW),
+        (SENDER, "a@b.example>\r\nRCPT TO:<x@y.example", RAW),
         (SENDER, "Name <a@b.example>", RAW),
         (SENDER, "", RAW),
         ("<>", RECIPIENT, RAW),

@@ -226,8 +226,7 @@ def test_strange_files_in_the_queue_are_left_alone(tmp_path: Path) -> None:
         (b"{}\nraw", "received_at|channel"),
         (b"\xff\nraw", "JSON|UTF-8|malformed"),
         (
-            b'{"version":2,"channel":"smtp","received_at":"2026-11-23T09:30:00Z",'
-            b'"mail_from":null,"rcpt_tos":[]}\n',
+            (b'{"version":2,"channel":"smtp","received_at":"2026-11-23T09:30:00Z","mail_from":null,"rcpt_tos":[]}\n'),
             "version 2",
         ),
     ],

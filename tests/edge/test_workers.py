@@ -86,9 +86,9 @@ async def test_cpu_time_ends_a_worker_and_costs_no_mail(pool: Pools) -> None:
     await running.start()
     await running.parse(GOOD % (0, 0))
     before = workers_of(os.getpid())
-    mails = await running.parse_many([SLOW] * 60)
+    mails = await running.parse_many([SLOW] * 25)
     assert workers_of(os.getpid()) != before
-    assert [mail.opaque for mail in mails] == [None] * 60
+    assert [mail.opaque for mail in mails] == [None] * 25
 
 
 @pytest.mark.asyncio

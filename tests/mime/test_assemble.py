@@ -54,7 +54,7 @@ def read(octets: bytes) -> Message:
 def build(raw: bytes, **changes: object) -> Message:
     """One part cut from ``raw``, as the reader's mail client sees the whole mail."""
     part = replace(PART, start=0, end=len(raw), **changes)  # type: ignore[arg-type]
-    octets = assemble(row(html="<p>x <img src=\"cid:a@b\"></p>", parts=(part,)), lambda s, m: raw)
+    octets = assemble(row(html='<p>x <img src="cid:a@b"></p>', parts=(part,)), lambda s, m: raw)
     assert_legal(octets)
     return read(octets)
 

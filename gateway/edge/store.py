@@ -1,0 +1,209 @@
+"""The store: DuckDB as a projection of the journal (architecture decisions 3 and 4).
+
+``write`` and ``replay`` apply one frame, ``load`` gives decisions what they may see. One connection
+writes, on one thread; whoever else reads takes ``reader()``, a cursor of its own. Whatever DuckDB
+refuses while writing ends in StateError, and then the process must end: the frame is in the
+journal, and start-up applies it.
+
+Limits: one process. Everything a batch asks for is one statement each, since a statement costs
+1-2 ms and a row next to nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import structlog
+
+from gateway.core.context import Context, Needs
+from gateway.core.model import Delivery, OutboxRow, Rows
+from gateway.edge import store_read
+from gateway.edge.frames import Frame
+from gateway.edge.store_files import MAIN, Files, schema_of, shows_damage
+from gateway.edge.store_load import load
+from gateway.edge.store_write import Fetch, by_month, write_mails, write_main
+from gateway.edge.tables import Cursor, counters
+from gateway.errors import Damaged, StateError
+
+log = structlog.get_logger("store")
+
+
+class Store:
+    """The open database. ``rebuilt`` says which files were set aside or missing, None if all was well."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.state = files.state
+        self.lost: list[str] = []       # spool ids whose raw bytes no place had at replay
+        self.rebuilt: str | None = "; ".join(files.rebuilt) or None
+        self._cursor = files.cursor()
+        self._side = files.cursor()     # for raw(), which any thread may call
+        self._side_lock = threading.Lock()
+        self._broken: str | None = None
+        self._next = counters(self._cursor)
+        self._known = {f"mail-{month}" for month in files.wanted()}
+        found = self._cursor.execute("SELECT number FROM meta WHERE name = 'applied_seq'").fetchone()
+        self._applied: int = found[0] if found else 0
+
+    @classmethod
+    def open(cls, state: Path, *, memory_limit: str = "512MB", read_only: bool = False) -> Store:
+        """The store below ``state``, brought to this program's schema.
+
+        Damaged files are set aside (``rebuilt``); the caller replays the journal above ``replay_from``.
+        """
+        if not read_only:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not (state / MAIN).exists():
+            raise StateError(f"{state / MAIN} does not exist: start the gateway once, or correct --state")
+        try:
+            return cls(Files(state, memory_limit, read_only))
+        except duckdb.Error as error:
+            raise Damaged(f"{state / MAIN}: {error}: run `mailwicket restore`") from error
+
+    @property
+    def applied_seq(self) -> int:
+        """The last journal frame whose rows are in the main file."""
+        return self._applied
+
+    @property
+    def replay_from(self) -> int:
+        """The frame after which the journal must be replayed: ``applied_seq``, or less if a mail file lags."""
+        have = self.files.mail_seq
+        return min([self._applied, *(have[m] for m, seq in self.files.wanted().items() if have.get(m, 0) < seq)])
+
+    # --- Writing, on the writer thread ---
+
+    def write(self, seq: int, rows: Rows, raws: Mapping[str, bytes]) -> None:
+        """Apply frame ``seq``, which stands in the journal. StateError: stop, and let start-up apply it."""
+        if seq <= self._applied:
+            raise StateError(f"{self._main}: frame {seq} comes after {self._applied}: restart to read the journal anew")
+        self._apply(seq, rows, list(raws), raws.get, again=False)
+
+    def replay(self, seq: int, frame: Frame, raw: Callable[[str], bytes]) -> None:
+        """The same from the journal; what the files already have is passed over. ``raw`` reads the spool."""
+        if seq > self._applied + 1:
+            raise StateError(
+                f"{self._main}: the journal goes on with frame {seq}, the database ends at {self._applied}:"
+                " run `mailwicket restore`"
+            )
+
+        def fetch(spool_id: str) -> bytes | None:
+            try:
+                return raw(spool_id)
+            except StateError as error:
+                self.lost.append(spool_id)
+                log.error("raw_lost", spool_id=spool_id, why=str(error))
+                return None
+
+        self._apply(seq, frame.rows, [p.spool_id for p in frame.rows.processed], fetch, again=True)
+
+    def settle(self) -> None:
+        """After a replay: a mail file that still lags lacks frames nobody has; do not look for them again."""
+        for month, seq in self.files.wanted().items():
+            if self.files.mail_seq.get(month, 0) < seq:
+                log.error("mail_lost", month=month, frames=f"{self.files.mail_seq.get(month, 0) + 1} to {seq}")
+                schema = self.files.attach(month)
+                self._cursor.execute(f"UPDATE {schema}.meta SET number = $1 WHERE name = 'applied_seq'", [seq])
+                self.files.mail_seq[month] = seq
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead logs into the files; for quiet moments, since it takes a while."""
+        try:
+            self.files.checkpoint(self._cursor)
+        except duckdb.Error as error:
+            raise self._refuse(error) from error
+
+    def _apply(self, seq: int, rows: Rows, spool_ids: Iterable[str], raw: Fetch, *, again: bool) -> None:
+        if self._broken:
+            raise StateError(f"{self._main}: {self._broken}: restart; start-up applies the journal")
+        try:
+            months = by_month(self._cursor, rows, spool_ids)
+            write_mails(self.files, self._cursor, seq, months, raw, again=again)
+            if seq > self._applied:
+                write_main(self._cursor, seq, rows, months, self._known, self._next)
+        except duckdb.Error as error:
+            raise self._refuse(error) from error
+        if seq > self._applied:
+            self._applied = seq
+            self._next.take(rows)
+
+    def _refuse(self, error: duckdb.Error) -> StateError:
+        """After a failed write the store is behind the journal and takes nothing more."""
+        self._broken = str(error).split("\n", 1)[0]
+        return self._told(error)
+
+    def _told(self, error: duckdb.Error) -> StateError:
+        text = str(error).split("\n", 1)[0]
+        if shows_damage(error):
+            self.files.mark(error)
+            return Damaged(f"{self._main}: {text}: restart; start-up sets the damaged file aside and rebuilds it")
+        return StateError(f"{self._main}: {text}: check the disk and its free space, and restart")
+
+    @property
+    def _main(self) -> Path:
+        return self.state / MAIN
+
+    # --- Reading, on the writer thread ---
+
+    def load(self, needs: Needs, now: datetime) -> Context:
+        """What decisions on a batch may see. MemoryError: try a smaller batch."""
+        try:
+            return load(self.files, self._cursor, needs, now, self._next)
+        except duckdb.OutOfMemoryException as error:
+            raise MemoryError(str(error)) from error
+        except duckdb.Error as error:
+            raise self._told(error) from error
+
+    def processed(self, spool_ids: Iterable[str]) -> list[str]:
+        """Those of ``spool_ids`` that are decided already."""
+        return store_read.processed(self._cursor, list(spool_ids))
+
+    def undelivered(self) -> list[Delivery]:
+        """Everything that is neither sent nor given up, oldest first."""
+        return store_read.undelivered(self._cursor)
+
+    def outbox_rows(self, ids: Iterable[int]) -> dict[int, OutboxRow]:
+        """Whole outbox rows, both halves."""
+        return store_read.outbox_rows(self.files, self._cursor, list(ids))
+
+    # --- Reading, on any thread ---
+
+    def raw(self, spool_id: str, month: str) -> bytes:
+        """The mail as received; StateError if the month's file does not have it."""
+        found = None
+        if month in self.files.mail_seq:
+            with self._side_lock:
+                try:
+                    found = self._side.execute(
+                        f"SELECT bytes FROM {schema_of(month)}.raw WHERE spool_id = $1", [spool_id]  # noqa: S608
+                    ).fetchone()
+                except duckdb.Error as error:
+                    raise self._told(error) from error
+        if found is None:
+            raise StateError(f"{self.state}: mail {spool_id} is not in mail-{month}.duckdb: restore it from a backup")
+        return bytes(found[0])
+
+    def reader(self) -> Cursor:
+        """A cursor for another thread, which sees the last commit; close it when done."""
+        return self.files.cursor()
+
+    def dump(self) -> Iterator[str]:
+        """Every row of every table as text, sorted; two stores with the same rows give the same lines."""
+        cursor = self.reader()
+        try:
+            yield from store_read.dump(self.files, cursor)
+        finally:
+            cursor.close()
+
+    @property
+    def dump_hash(self) -> str:
+        return store_read.hash_of(self.dump())
+
+    def close(self) -> None:
+        for cursor in (self._cursor, self._side):
+            cursor.close()
+        self.files.close()

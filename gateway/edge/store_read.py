@@ -1,0 +1,83 @@
+"""Reads of the store that are no part of a decision: start-up, the postman, the canonical dump."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.model import Delivery, OutboxRow
+from gateway.edge.store_files import Files, schema_of
+from gateway.edge.tables import DELIVERY, OUTBOX, OUTBOX_TEXT, Cursor
+
+DONE = ("sent", "failed", "bounced")
+_PAGE = 1000
+
+
+def processed(cursor: Cursor, spool_ids: list[str]) -> list[str]:
+    if not spool_ids:
+        return []
+    rows = cursor.execute(
+        "SELECT DISTINCT spool_id FROM processed WHERE spool_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY spool_id",
+        [spool_ids],
+    ).fetchall()
+    return [spool_id for (spool_id,) in rows]
+
+
+def undelivered(cursor: Cursor) -> list[Delivery]:
+    return DELIVERY.fetch(cursor, "NOT list_contains($1::VARCHAR[], state) ORDER BY next_at, outbox", list(DONE))
+
+
+def outbox_rows(files: Files, cursor: Cursor, ids: list[int]) -> dict[int, OutboxRow]:
+    if not ids:
+        return {}
+    halves: dict[int, dict[str, Any]] = {}
+    months: dict[str, list[int]] = {}
+    sql = f"SELECT {OUTBOX.select}, month FROM outbox WHERE id IN (SELECT unnest($1::BIGINT[]))"  # noqa: S608
+    for row in cursor.execute(sql, [ids]).fetchall():
+        halves[row[0]] = OUTBOX.zoned(row)
+        months.setdefault(row[-1], []).append(row[0])
+    out: dict[int, OutboxRow] = {}
+    for month, numbers in months.items():
+        sql = (
+            f"SELECT {OUTBOX_TEXT.select} FROM {schema_of(files.known(month))}.outbox_text"  # noqa: S608
+            " WHERE id IN (SELECT unnest($1::BIGINT[]))"
+        )
+        for row in cursor.execute(sql, [numbers]).fetchall():
+            out[row[0]] = OutboxRow(**{**halves[row[0]], **OUTBOX_TEXT.zoned(row)})
+    return out
+
+
+def dump(files: Files, cursor: Cursor) -> Iterator[str]:
+    """``file table {row}`` of every table but schema_version, sorted; blobs as their hash."""
+    for month in (None, *sorted(files.mail_seq)):
+        prefix = f"{schema_of(month)}." if month else ""
+        database = f"mail-{month}" if month else "mailwicket"
+        tables = cursor.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = $1 AND table_name <> 'schema_version'"
+            " ORDER BY table_name", [database],
+        ).fetchall()
+        for (table,) in tables:
+            rows = cursor.execute(f'SELECT * FROM {prefix}"{table}" ORDER BY ALL')  # noqa: S608
+            columns = [column[0] for column in rows.description or ()]
+            while page := rows.fetchmany(_PAGE):
+                for row in page:
+                    values = dict(zip(columns, row, strict=True))
+                    yield f"{database} {table} {json.dumps(values, default=_plain, ensure_ascii=False)}"
+
+
+def hash_of(lines: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(line.encode() + b"\n")
+    return found.hexdigest()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "sha256:" + hashlib.sha256(value).hexdigest()
+    raise TypeError(f"no text for {type(value)}")

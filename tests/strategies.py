@@ -1,0 +1,174 @@
+"""Made-up rows: one desk's life, frame by frame, from a seed; nothing in it comes from real mail."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from gateway.core.model import (
+    Addressee,
+    Attachment,
+    DecisionRow,
+    Delivery,
+    Event,
+    MailFacts,
+    MailId,
+    Message,
+    MessageText,
+    OutboxRow,
+    Participant,
+    Person,
+    Processed,
+    Rows,
+    Ticket,
+    TicketText,
+)
+
+DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+START = datetime(2026, 10, 30, 8, 0, tzinfo=UTC)
+WORDS = ["printer", "invoice", "Grüße", "猫", "password", "\x00", "a'b\"c;", "--", "line\nbreak", "📨", "refund"]
+
+
+def spool_id(at: datetime, number: int) -> str:
+    """A ULID with the time of ``at``."""
+    value = int(at.timestamp() * 1000) << 80 | number
+    return "".join(DIGITS[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+@dataclass(slots=True)
+class Story:
+    """Frames of a small desk: new tickets, answers, releases, deliveries. ``step`` is the time between mails."""
+
+    seed: int
+    mails: int = 6
+    step: timedelta = timedelta(hours=5)
+    random: random.Random = field(init=False)
+    persons: list[Person] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    seq: int = 0
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def frames(self, count: int) -> Iterator[tuple[Rows, dict[str, bytes]]]:
+        for _ in range(count):
+            parts = [self.mail() for _ in range(self.mails)]
+            rows = Rows(**{
+                name: tuple(row for part, _ in parts for row in getattr(part, name)) for name in Rows.__slots__
+            })
+            yield rows, {key: raw for _, raws in parts for key, raw in raws.items()}
+
+    def mail(self) -> tuple[Rows, dict[str, bytes]]:
+        """One mail: it opens a ticket or joins one; now and then it frees a held one."""
+        self.now += self.step
+        new = not self.tickets or self.random.random() < 0.5
+        persons = (self._person(),) if new else ()
+        author = persons[0] if new else self.random.choice(self.persons)
+        ticket = self._ticket(author, new)
+        note = not new and self.random.random() < 0.3
+        held = not new and not note and self.random.random() < 0.3
+        message = Message(
+            id=len(self.messages) + 1, ticket=ticket.id, spool_id=spool_id(self.now, len(self.messages)),
+            author=author.id, at=self.now, mail_class="human", level=1, disposition="held" if held else "apply",
+            is_public=not note and not held, hold="commands" if held else None, month=self.now.strftime("%Y-%m"),
+            size=50, sha256="0" * 64, body_key=f"body{len(self.messages)}",
+        )
+        freed = tuple(
+            replace(m, hold=None, disposition="apply", is_public=True) for m in self.messages[-1:] if m.hold
+        )
+        self.messages = [*self.messages[: -1 if freed else None], *freed, message]
+        if message.is_public:
+            ticket = replace(ticket, last_public=message.id)
+        self.tickets[ticket.id - 1] = ticket
+        outbox = self._outbox(ticket, author, message)
+        raw = f"Subject: {self.random.choice(WORDS)}\r\n\r\n".encode() + self.random.randbytes(40)
+        return Rows(
+            persons=persons,
+            tickets=(replace(ticket, status="void"), ticket),   # two waves of a batch: the last one counts
+            ticket_texts=(TicketText(ticket=ticket.id, subject=self._words()),) if new else (),
+            participants=(Participant(ticket=ticket.id, person=author.id, role="requester", since=self.now),) if new else (),
+            messages=(*freed, message),
+            message_texts=(MessageText(
+                message=message.id, subject=self._words(), from_name=author.name, from_address=author.address,
+                new_text=self._words(), whole_text=self._words(), html="",
+            ),),
+            attachments=(Attachment(
+                message=message.id, ordinal=0, name="a.pdf", content_type="application/pdf", size=9, sha256="1" * 64,
+                start=10, end=22, encoding="base64", clean=True, content_id=None, inline=False,
+            ),) if self.random.random() < 0.3 else (),
+            mail_ids=(
+                MailId(rfc_id=f"{message.id}@kunde.example", message=message.id, ticket=ticket.id, role="self", sender=author.id),
+                MailId(rfc_id=f"{max(1, message.id - 3)}@kunde.example", message=message.id, ticket=ticket.id, role="reference", sender=author.id),
+            ),
+            addressees=(Addressee(message=message.id, ticket=ticket.id, person_address="cc@kunde.example"),),
+            mail_facts=(MailFacts(
+                spool_id=message.spool_id, message=message.id, received_at=self.now, sender=author.address,
+                domain="kunde.example", subject="s", queue="support", mail_class="human", level=1, agent=False,
+                signal="none", ticket=ticket.id, status=None, priority=None, attachments=0, size=50, rules="",
+            ),),
+            decisions=tuple(
+                DecisionRow(spool_id=message.spool_id, ordinal=n, ticket=ticket.id, code=f"code{n}", detail=self._words())
+                for n in range(3)
+            ),
+            events=(self._event(ticket, message, "created" if new else "note" if note else "held" if held else "customer_reply"),),
+            outbox=(outbox,),
+            deliveries=(*self._delivered(), self.deliveries[-1]),
+            processed=(Processed(
+                spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
+                message=message.id, at=self.now,
+            ),),
+        ), {message.spool_id: raw}
+
+    def _words(self) -> str:
+        return " ".join(self.random.choices(WORDS, k=4))
+
+    def _person(self) -> Person:
+        number = len(self.persons) + 1
+        self.persons.append(Person(id=number, address=f"p{number}@kunde.example", name=self._words(), created_at=self.now))
+        return self.persons[-1]
+
+    def _ticket(self, author: Person, new: bool) -> Ticket:
+        if not new:
+            known = self.random.choice(self.tickets)
+            return replace(known, updated_at=self.now, status="open", version=known.version + 1)
+        self.tickets.append(Ticket(
+            id=len(self.tickets) + 1, queue="support", status="new", priority="normal", assignee=None,
+            requester=author.id, tags="", created_at=self.now, updated_at=self.now, first_reply_at=None,
+            solved_at=None, last_customer_at=self.now, last_agent_at=None, last_agent=None, last_public=None,
+            merged_into=None, version=1,
+        ))
+        return self.tickets[-1]
+
+    def _event(self, ticket: Ticket, message: Message, kind: str) -> Event:
+        self.seq += 1
+        return Event(
+            seq=self.seq, ticket=ticket.id, at=self.now, recorded_at=self.now, kind=kind,  # type: ignore[arg-type]
+            actor_kind="customer", actor=message.author, cause=message.spool_id, message=message.id,
+            is_public=message.is_public, is_auto=False, before=None, after=None,
+        )
+
+    def _outbox(self, ticket: Ticket, to: Person, message: Message) -> OutboxRow:
+        number = len(self.deliveries) + 1
+        self.deliveries.append(
+            Delivery(outbox=number, state="queued", attempts=0, next_at=self.now, changed_at=self.now, reply="")
+        )
+        return OutboxRow(
+            id=number, kind="ack" if ticket.version == 1 else "reply", ticket=ticket.id, message=message.id,
+            recipient=to.id, rfc_id=f"out{number}@desk.example", mail_from="", rcpt_to=to.address,
+            headers='[["Subject","x"]]', text=self._words(), html="<p>x</p>", parts="[]", boundary="b",
+            sha256="2" * 64, size=100, created_at=self.now,
+        )
+
+    def _delivered(self) -> tuple[Delivery, ...]:
+        """An earlier mail of ours has gone out: the store must replace its row."""
+        waiting = [d for d in self.deliveries[:-1] if d.state == "queued"]
+        if not waiting:
+            return ()
+        sent = replace(waiting[0], state="sent", attempts=1, changed_at=self.now, reply="250 ok")
+        self.deliveries[sent.outbox - 1] = sent
+        return (sent,)
