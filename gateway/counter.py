@@ -64,7 +64,7 @@ class Counter:
     def __init__(self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None) -> None:
         self.config, self.books, self.spool = config, books, spool
         found = store or (books.store if books else None)
-        assert found is not None  # noqa: S101  # one of the two is given
+        assert found is not None  # one of the two is given
         self.store = found
 
     def handlers(self) -> dict[str, Handler]:

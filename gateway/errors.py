@@ -7,6 +7,7 @@ MailwicketError
 ├── Permanent           never again: SMTP 5xx
 ├── StateError          the state directory cannot be used as it is; says the remedy
 │   ├── AlreadyRunning  another gateway holds the lock
+│   ├── DiskFailed      an fsync failed: what was written cannot be trusted, the service must end
 │   └── Damaged         journal, database or spool are not as they were written
 └── Opaque              a mail that cannot be read beyond its headers, and why
 """
@@ -68,6 +69,10 @@ class StateError(MailwicketError):
 
 
 class AlreadyRunning(StateError):
+    pass
+
+
+class DiskFailed(StateError):
     pass
 
 

@@ -24,7 +24,7 @@ from gateway.core.retry import SendResult, next_attempt
 from gateway.mime.assemble import assemble
 from gateway.pipeline import Rooms, decide_given_up, joined
 
-AT_ONCE = 20        # rows marked in one frame
+AT_ONCE = 100       # rows marked in one frame
 CONNECTIONS = 4
 UNCERTAIN_PAUSE = timedelta(minutes=30)     # peers §4.24: time for a bounce or a copy to turn up
 OUR_FAULT_PAUSE = timedelta(minutes=5)
@@ -99,7 +99,7 @@ class Postman:
         return batch
 
     async def _round(self, batch: list[Delivery]) -> None:
-        """Mark, send, write down the outcome; two frames for up to twenty mails."""
+        """Mark, send, write down the outcome; two frames for up to a hundred mails."""
         now = datetime.now(UTC)
         sending = [
             replace(s, state="sending", attempts=s.attempts + 1, changed_at=now, next_at=now + UNCERTAIN_PAUSE)

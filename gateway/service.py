@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.books import Bookkeeper
+from gateway.books import QUIET, Bookkeeper
 from gateway.config import Config
 from gateway.core.address import domain
 from gateway.core.policy import Policy
@@ -28,7 +28,7 @@ from gateway.edge.drop_receive import DropFolder
 from gateway.edge.journal import Journal
 from gateway.edge.lock import Lock
 from gateway.edge.maildir_out import MaildirOut
-from gateway.edge.notify import Notifier
+from gateway.edge.notify import Notifier, watchdog_interval
 from gateway.edge.rules import RuleBook
 from gateway.edge.smtp_receive import Door, spool_threads
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
@@ -36,7 +36,7 @@ from gateway.edge.smtp_settings import DoorSettings
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
 from gateway.edge.workers import ParserPool
-from gateway.errors import StateError
+from gateway.errors import DiskFailed, StateError
 from gateway.intake import Intake
 from gateway.mime.compose import Composer
 from gateway.pipeline import Rooms
@@ -96,7 +96,7 @@ class Gateway:
         await control.start()
         notifier = Notifier()
         rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run())]
-        asides = [asyncio.create_task(notifier.watch()), asyncio.create_task(_watch(spool, books))]
+        asides = [asyncio.create_task(_pulse(notifier, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
             asides.append(asyncio.create_task(DropFolder(
@@ -144,11 +144,18 @@ class Gateway:
         self.doors.clear()
 
 
-async def _watch(spool: Spool, books: Bookkeeper) -> None:
-    """End the service when a disk has lied: after a failed fsync nothing it holds can be trusted."""
-    while not (broken := spool.broken or books.journal.broken):
-        await asyncio.sleep(1)
-    raise StateError(f"{broken}: the disk failed a write; the service ends and starts anew (exit 75)")
+async def _pulse(notifier: Notifier, books: Bookkeeper) -> None:
+    """Tell systemd's watchdog that the event loop *and* the writer turn; rest the store in between.
+
+    Ends with DiskFailed when a disk has lied: after a failed fsync nothing it holds can be trusted.
+    """
+    interval = watchdog_interval() or QUIET
+    while True:
+        await books.on_writer(books.rest)
+        if broken := books.spool.broken or books.journal.broken:
+            raise DiskFailed(f"{broken}: the disk failed a write; look at it, then start anew")
+        notifier.alive()
+        await asyncio.sleep(min(interval, QUIET))
 
 
 def run(config: Config) -> None:

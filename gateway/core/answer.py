@@ -35,7 +35,8 @@ SHORT = 20                          # a line of a note shorter than this is too 
 def agent_mail(case: Case) -> Decision:
     """Decide a mail whose From is an agent's and that belongs to a ticket."""
     agent, ticket = case.agent, case.ticket
-    assert agent is not None and ticket is not None  # conclude.CASES asks both
+    assert agent is not None    # conclude.CASES asks for both
+    assert ticket is not None
     if case.facts.identity.level < 3:
         return _hold(case, agent, "unproven")
     if case.facts.token_without_proof:

@@ -109,7 +109,7 @@ def _bounce(case: Case) -> Decision:
     drafts: list[Draft] = []
     deliveries: tuple[Delivery, ...] = ()
     if report.permanent:
-        words = " ".join((report.status, report.diagnostic)).strip()
+        words = f"{report.status} {report.diagnostic}".strip()
         deliveries = (Delivery(
             outbox=sent.id, state="bounced", attempts=1, next_at=case.ledger.now, changed_at=case.ledger.now,
             reply=words[:500],
@@ -232,14 +232,18 @@ def _append(case: Case, state: Ticket) -> Decision:
     message = ledger.new_message()
     who = _side(case, state)
     ledger.event(state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True)
-    holder = _foreign_holder(case, state)
+    holder = _foreign_holder(case)
     if author is not None and ledger.participant(state.id, author, "holder" if who == "collaborator" else "cc"):
         ledger.event(state.id, "participant_added", actor=author, actor_kind=who, after=str(author))
     if state.status in ("pending", "on_hold", "solved"):
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
     suggested = _join_copied(case, state.id)
     flooding = FLOOD in state.tags.split() and case.ticket is None
-    drafts = [] if flooding else _notices(case, state.id, message, holder=holder, suggested_cc=suggested)
+    outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
+    drafts = [] if flooding else _notices(
+        case, state.id, message, holder=holder, suggested_cc=suggested,
+        outsider=case.facts.identity.address if outside else "",
+    )
     if case.ticket is None and not flooding:
         ledger.event(state.id, "tag_added", actor=None, actor_kind="system", after=FLOOD)
         ledger.why("flood", "this address opened too many tickets within an hour; what follows is collected here")
@@ -268,7 +272,7 @@ def _side(case: Case, state: Ticket) -> ActorKind:
     ) else "collaborator"
 
 
-def _foreign_holder(case: Case, state: Ticket) -> str:
+def _foreign_holder(case: Case) -> str:
     """Whose reply address the writer used, if it was made for somebody else."""
     party = case.ledger.find(case.facts.match.party)
     if party is None or party.address == case.facts.identity.address:
@@ -297,7 +301,7 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
     text = case.facts.whole_text if first else case.facts.new_text or case.facts.whole_text
     have = relay.on_to_or_cc(case.spooled.mail) | {case.facts.identity.address}
     agents = relay.readers(case.ledger.ticket(ticket), case.ledger, case.policy, but=have)
-    to_cc = [a for a in case.others()]
+    to_cc = case.others()
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
         **{"to_cc": to_cc, "cut": not first, **values},

@@ -69,7 +69,7 @@ def _default(hint: Any) -> object:
         return get_args(hint)[0]
     if NoneType in get_args(hint):
         return None
-    return {datetime: datetime.min.isoformat() + "Z", str: "", int: 0, bool: False}[hint]
+    return {datetime: "0001-01-01T00:00:00Z", str: "", int: 0, bool: False}[hint]
 
 
 def _classes() -> dict[str, type]:

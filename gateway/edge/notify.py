@@ -8,7 +8,6 @@ Limits: no file descriptor store, no vsock.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 
@@ -36,13 +35,9 @@ class Notifier:
     def stopping(self) -> bool:
         return notify("STOPPING=1")
 
-    async def watch(self) -> None:
-        """Say that the event loop turns, as often as the manager wants to hear it; until cancelled."""
-        interval = watchdog_interval()
-        while interval is not None:
-            notify("WATCHDOG=1")
-            await asyncio.sleep(interval)
-        await asyncio.Event().wait()
+    def alive(self) -> bool:
+        """Due every ``watchdog_interval()`` seconds, or the manager starts the service anew."""
+        return notify("WATCHDOG=1")
 
 
 def watchdog_interval() -> float | None:

@@ -161,7 +161,7 @@ class Conversation(Connection):
         try:
             reply = f"250 2.0.0 {await intake.finish()}"
             self._counts["junk"] = 0
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # our trouble is a 451, whatever it is
             reply = await self.handle_exception(error)
         finally:
             self.storing = False
@@ -200,7 +200,7 @@ class Conversation(Connection):
             await intake.add(decoder.feed(chunk))
             if intake.size > 2 * self._door.settings.max_size + PIECE:  # It was told the limit, and goes on.
                 raise Hangup("552 5.3.4 Message size exceeds the limit, closing connection")
-        self._reader._buffer[:0] = decoder.rest  # type: ignore[attr-defined]
+        self._reader._buffer[:0] = decoder.rest  # type: ignore[attr-defined]  # noqa: SLF001
 
     async def _rset(self, argument: bytes) -> str:
         self._transaction = None
@@ -256,7 +256,7 @@ class LmtpConversation(Conversation):
     def _after_data(self, reply: str, transaction: _Transaction) -> str:
         return "\r\n".join([reply] * len(transaction.rcpt_tos))  # RFC 2033 §4.2
 
-    VERBS = {b"LHLO": Conversation._hello} | {
+    VERBS = {b"LHLO": Conversation._hello} | {  # noqa: SLF001  # its own base class
         verb: command for verb, command in Conversation.VERBS.items() if verb not in (b"EHLO", b"HELO")
     }
 

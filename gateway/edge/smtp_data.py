@@ -83,7 +83,7 @@ class Intake:
             return
         try:
             await self._in_thread(self._write)
-        except Exception as error:  # Whatever it is, the data must be read to their end first.
+        except Exception as error:  # noqa: BLE001  # whatever it is, the data must be read to their end first
             await self._give_up(error)
 
     async def finish(self) -> SpoolId:

@@ -88,7 +88,7 @@ class Door:
                 self._server = await loop.create_server(lambda: dialect(self), host, port, backlog=_BACKLOG)
             else:
                 self._server = await loop.create_unix_server(lambda: dialect(self), path, backlog=_BACKLOG)
-                path.chmod(self.settings.socket_mode)
+                path.chmod(self.settings.socket_mode)  # noqa: ASYNC240  # once, at start
         except OSError as error:
             place = f"{host}:{port}" if path is None else str(path)
             raise StateError(f"cannot listen on {place}: {error}: free the address or configure another") from error

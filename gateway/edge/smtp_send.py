@@ -317,7 +317,7 @@ class Smarthost:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str = "") -> SendResult:  # noqa: ARG002
+    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str = "") -> SendResult:
         """Send ``raw`` to one recipient. ``mail_from`` '' is the null reverse-path; ``name`` is not used."""
         mail = _transaction(mail_from, rcpt_to, raw)
         if isinstance(mail, SendResult):

@@ -82,7 +82,7 @@ def write_mails(
             _append(cursor, f"{schema}.raw", raws)
             _append(cursor, f"{schema}.message_text", MESSAGE_TEXT.records(found.texts))
             _append(cursor, f"{schema}.outbox_text", OUTBOX_TEXT.records(found.outbox))
-            cursor.execute(f"UPDATE {schema}.meta SET number = $1 WHERE name = 'applied_seq'", [seq])
+            cursor.execute(f"UPDATE {schema}.meta SET number = $1 WHERE name = 'applied_seq'", [seq])  # noqa: S608  # a name of ours
             cursor.commit()
         except BaseException:
             _roll_back(cursor)

@@ -146,7 +146,7 @@ class Composer:
 def clean_text(text: str) -> str:
     """``text`` with LF line ends, without controls, without blanks at line ends and around it."""
     # "".join makes a plain str of Markup, whose methods would escape or pass for safe later on.
-    lines = _CONTROL.sub("", _BREAKS.sub("\n", "".join((text, "")))).split("\n")
+    lines = _CONTROL.sub("", _BREAKS.sub("\n", "".join((text, "")))).split("\n")  # noqa: FLY002
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 

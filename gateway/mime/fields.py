@@ -1,6 +1,6 @@
-"""Header fields, values to octets: RFC 5322 §2.2.3 folding, RFC 2047 encoded words, RFC 2231 file names.
+r"""Header fields, values to octets: RFC 5322 §2.2.3 folding, RFC 2047 encoded words, RFC 2231 file names.
 
-Written by hand because the stdlib's EmailMessage turned a decoded ``hi\\r\\nBcc: x`` back into two
+Written by hand because the stdlib's EmailMessage turned a decoded ``hi\r\nBcc: x`` back into two
 fields (CVE-2024-6923). Here a value with a control character raises, whoever let it through.
 
 Limits: one mailbox an address field. A local part that is not ASCII stays UTF-8 (RFC 6532), so

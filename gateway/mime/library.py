@@ -40,7 +40,7 @@ _FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNOR
 class _Digest(mailparser.MailParser):
     """mail-parser without the two dictionaries of everything, which nobody reads here."""
 
-    def _make_mail(self, complete: bool = True) -> dict[str, object]:  # noqa: ARG002
+    def _make_mail(self, complete: bool = True) -> dict[str, object]:
         return {}
 
 

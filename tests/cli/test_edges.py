@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -73,17 +72,10 @@ def test_the_manager_hears_every_state(tmp_path: Path, monkeypatch: pytest.Monke
         notifier = Notifier()
         assert notifier.ready("2 doors")
 
-        async def live() -> list[bytes]:
-            watch = asyncio.create_task(notifier.watch())
-            heard = [await asyncio.to_thread(manager.recv, 100) for _ in range(3)]
-            watch.cancel()
-            return heard
-
-        assert asyncio.run(live()) == [b"READY=1\nSTATUS=2 doors", b"WATCHDOG=1", b"WATCHDOG=1"]
+        assert notifier.alive()
         assert notifier.stopping()
-        while (last := manager.recv(100)) == b"WATCHDOG=1":
-            pass
-        assert last == b"STOPPING=1"
+        heard = [manager.recv(100) for _ in range(3)]
+    assert heard == [b"READY=1\nSTATUS=2 doors", b"WATCHDOG=1", b"STOPPING=1"]
 
 
 @pytest.mark.parametrize("where", ["", "relative", "vsock:2:1234", "/nowhere/at/all"])

@@ -51,7 +51,7 @@ def test_life_of_a_ticket(
     assert "#pending\n" not in brief.text
     assert TOKEN.search(brief.header("reply-to"))
     ticket = desk.show("ABC-1")["ticket"]
-    assert (ticket["status"], ticket["assignee"]) == ("pending", "anna")
+    assert (ticket["status"], ticket["assignee"]) == ("pending", "anna@acme.example")
 
     # The customer answers; her program keeps only In-Reply-To, and she changes the subject.
     write(

@@ -41,7 +41,7 @@ STATE = {
 }
 NOTICE = {
     **STATE, "author_name": "Ann Customer", "author_address": "ann@cust.example", "first": False, "html": "",
-    "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "suggested_cc": [], "possible": "",
+    "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "outsider": "", "suggested_cc": [], "possible": "",
     "left_out": [], "to_cc": [],
 }
 REPLY = {
@@ -52,7 +52,7 @@ REPLY = {
 VALUES: dict[str, dict[str, object]] = {
     "ack": {"queue_name": "Acme Support", "key": "ABC-123", "language": "en"},
     "notice": NOTICE, "note_notice": NOTICE, "brief": NOTICE, "reply": REPLY,
-    "held_notice": {"why": "Some lines are no commands.", "remedy": "Send it again.", "key": "ABC-123",
+    "held_notice": {"code": "commands", "key": "ABC-123",
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
     "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123"},
