@@ -1,0 +1,103 @@
+"""Mailwicket's service. This is the map of its rooms, in reading order; a test keeps it equal to the folder.
+
+    receive ─► SPOOL ─► parse ─► understand ─► rules ─► conclude ─► JOURNAL ─► STORE ─► send
+     (edge)    (disk)   (mime)   (core, pure)  (edge)  (core, pure)  (redo)   (DuckDB) └─► publish ─► reports
+
+    pipeline.py             READ FIRST: the way of a mail through the rooms, one line a room
+    intake.py               spool to store: takes waiting mails, has them parsed, commits them batch by batch
+    postman.py              outbox to the world: at least once, always the same bytes
+    books.py                the one writer: journal first, then store, on one thread
+    service.py              builds the edges, starts and stops them; the only place that knows all
+    counter.py              what an operator may ask, answered from the store
+    restore.py              backups and the way back
+    explain.py              what would be decided about a mail, and why; nothing is stored
+    cli.py                  the command mailwicket, one row a verb
+    show.py                 what the command line shows: tables for people, JSON lines for programs
+    demo.py                 make demo: a desk on loopback ports and a day at it
+    __main__.py             python -m gateway
+    config.py               mailwicket.toml as one frozen value, or every problem of it at once
+    settings_doc.py         every setting, declared once
+    settings_kinds.py       the kinds of value a setting can have
+    settings_file.py        a configuration file as rows of values
+    settings_checks.py      what settings demand of each other and of the machine
+    starter.py              what `mailwicket init` writes
+    keys.py                 the signing keys of this desk
+    log.py                  what the gateway tells of itself
+    errors.py               the exception tree: public words, private cause, temporary or for good
+    rfc.txt                 the standards we cite, and how far we follow them
+    templates/              the words of our mails, one folder a language
+
+    core/                   decisions: values in, values out; no clock, chance, file, socket, log or library
+      model.py              the nouns: Envelope, Mail, Ticket, Event, Decision …
+      policy.py             what the configuration allows
+      context.py            the slice of stored state that a decision may see
+      understand.py         parsed mail to facts: who, what kind, which ticket, which commands
+      classify.py           a person, or which sort of machine (RFC 3834, 3464)
+      classify_words.py     what robots write into subjects and addresses
+      identity.py           who wrote it and how sure we are: L0 to L4
+      thread.py             which ticket, and by which proof
+      conversation.py       which mails of an archive belong together
+      subject.py            subjects without prefixes, ticket keys (RFC 5256 §2.1)
+      token.py              signed reply addresses and Message-IDs
+      address.py            the strict grammar of addresses (RFC 5321 §4.1.2)
+      quote.py              new text, quoted text, signature
+      quote_words.py        how mail programs announce quoted text
+      command.py            the command table, and the reader of the block on top of a mail
+      command_value.py      readers of command values
+      conclude.py           what to do with one mail: the table CASES
+      case.py               one mail on the decision table
+      answer.py             an agent's mail: public answer, note, or held with a question
+      act.py                what commands do to a ticket
+      lifecycle.py          which status may follow which; the fold of events
+      ledger.py             what one decision writes down
+      relay.py              which mails a decision sends, and to whom
+      footer.py             the lines we add to an agent's mail
+      budget.py             whether we may send automatic mail: what ends loops
+      retry.py              what became of an attempt to send, and when to try again
+      failure.py            a mail of ours that was refused for good
+
+    mime/                   bytes to values and back; the processor and template files, nothing else
+      parse.py              raw bytes to Mail; never raises
+      structure.py          the MIME tree as byte ranges, in one pass
+      library.py            mail-parser at work, and where its word is not taken
+      headers.py            mailboxes, message ids and dates as real mail holds them
+      body.py               which leaves are the body
+      text.py               bytes to readable text: charsets, encoded words, HTML
+      attachments.py        leaves that are not the body
+      reports.py            delivery reports and the mail they return (RFC 3464)
+      opaque.py             a Mail from the header alone, when nobody could read the rest
+      compose.py            a draft to an outbox row: rendered once
+      html_cut.py           the part of an agent's HTML that was decided to be public
+      fields.py             header fields to octets (RFC 5322, 2047, 2231)
+      assemble.py           an outbox row to octets, always the same
+
+    edge/                   the outside world; one library a module, no decisions
+      smtp_receive.py       the front door: SMTP and LMTP in our event loop
+      smtp_settings.py      what a door is told
+      smtp_connection.py    streams, deadlines, limits, the command loop
+      smtp_conversation.py  the commands of SMTP and LMTP
+      smtp_data.py          from the wire to the spool in constant memory
+      drop_receive.py       a Maildir where local programs put mail for us
+      room.py               whether there is room for one more mail
+      spool.py              one file a mail, and the only thing before a 250
+      durable.py            every operation that must survive a power cut
+      workers.py            parser processes, which can be stopped
+      rules.py              predicates in SQL over the relation mail
+      journal.py            the redo journal
+      frames.py             what a journal frame says
+      store.py              DuckDB as a projection of the journal
+      store_files.py        the database files: one main file, one a month
+      store_load.py         loads the context of a batch, set-wise
+      store_write.py        writes the rows of one frame
+      store_read.py         reads that are no part of a decision
+      tables.py             which class is which table
+      migrate.py            brings a database up to this program's schema
+      smtp_send.py          sending through a smarthost
+      maildir_out.py        delivery into a Maildir
+      publish.py            the snapshot that notebooks may read
+      backups.py            backups on disk, and which of them are whole
+      archive.py            old mail on disk: mbox, Maildir, folders
+      control.py            the operator's door: a unix socket
+      lock.py               one gateway per state directory
+      notify.py             sd_notify(3)
+"""

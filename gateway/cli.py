@@ -190,17 +190,14 @@ def _serve(args: Args) -> int:
 
 def _init(args: Args) -> int:
     target = args.config or Path(configuration.FILE)
-    files = {target: starter.starter_toml()}
     if args.systemd:
-        files[target.with_name("mailwicket.service")] = starter.systemd_unit(target)
-    there = [str(path) for path in files if path.exists()]
-    if there and not args.force:
-        raise Refused(
-            f"{' and '.join(there)} would be overwritten; --force does so, --config names another place"
-        )
-    for path, text in files.items():
-        path.write_text(text, "utf-8")
-        sys.stdout.write(f"{path} written\n")
+        # Printed and nothing else, so that it can be redirected: the configuration has its own command.
+        sys.stdout.write(starter.systemd_unit(target))
+        return OK
+    if target.exists() and not args.force:
+        raise Refused(f"{target} would be overwritten; --force does so, --config names another place")
+    target.write_text(starter.starter_toml(), "utf-8")
+    sys.stdout.write(f"{target} written\n")
     named = "" if target == Path(configuration.FILE) else f" --config {target}"
     sys.stdout.write(f"next: edit {target}, then `mailwicket check{named}`, then `mailwicket serve{named}`\n")
     return OK
@@ -307,7 +304,7 @@ COMMANDS = (
         _argument("--keep", action="store_true", help="let the desk stand afterwards, until Ctrl-C"),
     )),
     Command(name="init", run=_init, help="write a commented mailwicket.toml", arguments=(
-        _argument("--systemd", action="store_true", help="also write mailwicket.service beside it"),
+        _argument("--systemd", action="store_true", help="print a systemd unit instead, for this installation"),
         _argument("--force", action="store_true", help="overwrite what is there"),
     )),
     Command(name="check", run=_check, help="tell every problem of the configuration", arguments=(_JSON,)),
@@ -322,8 +319,11 @@ COMMANDS = (
         _argument("key", metavar="ABC-1", help="ticket key"),
         _JSON,
     )),
-    Command(name="outbox", run=_listing("outbox", show.outbox), help="mail on its way out",
-            arguments=(_JSON,)),
+    Command(name="outbox", run=_listing("outbox", show.outbox, "all"), help="mail on its way out",
+            arguments=(
+        _argument("--all", action="store_true", help="sent mail, too"),
+        _JSON,
+    )),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",

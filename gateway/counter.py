@@ -7,6 +7,7 @@ values for JSON; times are ISO 8601 in UTC.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ Row = dict[str, Any]
 Handler = Callable[[Row], Iterable[Row]]
 SECONDS = 10.0
 LIMIT = 200
+_NUMBER = re.compile("[0-9]{1,15}")
 
 _TICKETS = """
 SELECT t.id, x.subject, t.status, t.priority, t.queue, a.address AS assignee, r.address AS requester,
@@ -169,8 +171,8 @@ class Counter:
 
     def _number(self, key: object) -> int:
         """ABC-1, abc-1 or 1."""
-        prefix, _, digits = str(key).strip().rpartition("-")
-        if prefix.casefold() not in ("", self.config.policy.key.casefold()) or not digits.isdecimal() or len(digits) > 15:
+        prefix, dash, digits = str(key).strip().rpartition("-")
+        if prefix.casefold() != (self.config.policy.key.casefold() if dash else "") or not _NUMBER.fullmatch(digits):
             raise MailwicketError(f"{key} is not a ticket key; they look like {self.config.policy.key}-1")
         return int(digits)
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -101,14 +102,20 @@ class World:
         found: dict[str, EmailMessage] = {}
         async with asyncio.timeout(WAIT):
             while not set(wanted) <= found.keys():
-                for path in sorted((self.out / "new").glob("*")):
-                    if path.name not in self.seen:
-                        self.seen.add(path.name)
-                        mail = BytesParser(EmailMessage, policy=mail_policies.default).parsebytes(path.read_bytes())
-                        address = parseaddr(str(mail["Delivered-To"]))[1]
-                        self._show(address, mail)
-                        found[address] = mail
                 await asyncio.sleep(0.02)
+                found |= self.look()
+        return found
+
+    def look(self) -> dict[str, EmailMessage]:
+        """What came since the last look, shown to the reader."""
+        found: dict[str, EmailMessage] = {}
+        for path in sorted((self.out / "new").glob("*")):
+            if path.name not in self.seen:
+                self.seen.add(path.name)
+                mail = BytesParser(EmailMessage, policy=mail_policies.default).parsebytes(path.read_bytes())
+                address = parseaddr(str(mail["Delivered-To"]))[1]
+                self._show(address, mail)
+                found[address] = mail
         return found
 
     def say(self, who: str, what: str) -> None:
@@ -119,10 +126,11 @@ class World:
         lines = [line for line in str(body.get_content() if body else "").splitlines() if line.strip()]
         # Greetings and "wrote:" lines say nothing; what follows them does.
         first = next((line for line in lines if line[-1] not in ",:"), "")
+        sender = clean(str(mail["From"])).split(" <")[0].strip('"')
         self.console.print(Text.assemble(
-            ("  → ", "green"), (f"{address:<22}", "green"), (clean(str(mail["From"])).split(" <")[0].strip('"') + "  ", "dim"),
-            (clean(str(mail["Subject"])), ""), (f"\n      {clean(first)[:90]}", "dim"), overflow="ellipsis", no_wrap=True,
-        ))
+            ("  → ", "green"), (f"{address:<22}", "green"), (f"{sender}  ", "dim"), clean(str(mail["Subject"])),
+            (f"\n      {clean(first)}", "dim"),
+        ), overflow="ellipsis", no_wrap=True)
 
 
 def letter(sender: str, rcpt: str, subject: str, text: str, *, answers: EmailMessage | None = None) -> EmailMessage:
@@ -159,7 +167,7 @@ async def _play(console: Console, *, keep: bool) -> None:
     console.print(Panel.fit(
         Text.assemble(
             ("Mailwicket", "bold"), " — a help desk whose front end is mail\n",
-            f"gateway  SMTP 127.0.0.1:{smtp}  LMTP 127.0.0.1:{lmtp}\nstate    {config.state}\nworld    {root / 'world'}",
+            f"doors    SMTP 127.0.0.1:{smtp}  LMTP 127.0.0.1:{lmtp}\nstate    {config.state}\nmail out {root / 'world'}",
         )
     ))
     async with desk(config) as gateway:
@@ -167,8 +175,9 @@ async def _play(console: Console, *, keep: bool) -> None:
         await story(world)
         await asyncio.to_thread(_tickets, config, console)
         _next(console, file, config, keep=keep)
-        if keep:
-            await asyncio.Event().wait()
+        while keep:
+            await asyncio.sleep(0.2)
+            world.look()
 
 
 @contextlib.asynccontextmanager
@@ -337,19 +346,26 @@ def _tickets(config: configuration.Config, console: Console) -> None:
 
 
 def _next(console: Console, file: Path, config: configuration.Config, *, keep: bool) -> None:
-    command = ".venv/bin/mailwicket"
-    console.print(Text(f"\ndatabase   {config.state / 'mailwicket.duckdb'}\nmails out  {config.send.maildir}\n", style="bold"))
-    console.print("Try next:")
+    beside = Path(sys.executable).with_name("mailwicket")
+    command = str(beside) if beside.exists() else f"{sys.executable} -m gateway"
+    with contextlib.suppress(ValueError):
+        command = str(beside.relative_to(Path.cwd()))
+    console.print(Text.assemble(
+        ("\ndatabase  ", "bold"), str(config.state / "mailwicket.duckdb"), ("\nmail out  ", "bold"),
+        str(config.send.maildir), "\n\nTry next:",
+    ), soft_wrap=True)
+    port = config.listen.smtp.port if config.listen.smtp else 0
     for words, what in (
-        (f"{command} show ABC-1 --config {file}", "one ticket: its mails, events, and why each was decided so"),
+        (f"{command} show ABC-1 --config {file}", "one ticket as a conversation, and why each mail was decided so"),
         (f"{command} outbox --all --config {file}", "what was sent to whom, and what came back"),
-        ("make demo KEEP=1", "the same desk, left standing for your own mails") if not keep
-        else (f"swaks --server 127.0.0.1:{config.listen.smtp.port if config.listen.smtp else 0} --from me@cust.example --to {DESK}", "a mail of your own"),
+        (f"swaks --server 127.0.0.1:{port} --from me@cust.example --to {DESK}", "a mail of your own (any mail program will do)")
+        if keep else ("make demo KEEP=1", "the same desk, left standing for your own mails"),
         (f"{command} init", "a mailwicket.toml for your own addresses"),
     ):
-        console.print(Text.assemble(("  " + words, "green"), f"\n      {what}"), soft_wrap=True)
+        # One line, however long: a command must survive being copied.
+        console.print(Text.assemble((f"  {words}", "green"), (f"\n      {what}", "dim")), soft_wrap=True)
     if keep:
-        console.print("\nThe desk stands. Ctrl-C closes it.")
+        console.print("\nThe desk stands, and shows here what it sends. Ctrl-C closes it.")
 
 
 def _free_ports(count: int) -> Iterator[int]:

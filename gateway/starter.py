@@ -9,6 +9,7 @@ Limits: the unit is for Linux with systemd 247 or newer.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,10 @@ _HEAD = """\
 """
 
 UNIT = """\
-# Mailwicket as a systemd service. Written by `mailwicket init --systemd`; to install:
+# Mailwicket as a systemd service. To install, as root:
 #   useradd --system --home-dir /var/lib/mailwicket --shell /usr/sbin/nologin mailwicket
-#   install -m 644 mailwicket.service /etc/systemd/system/ && systemctl enable --now mailwicket
+#   mailwicket init --systemd --config {plain} > /etc/systemd/system/mailwicket.service
+#   systemctl daemon-reload && systemctl enable --now mailwicket
 # Commands that write to the state directory run as: sudo -u mailwicket mailwicket ...
 
 [Unit]
@@ -172,7 +174,7 @@ def systemd_unit(config: Path) -> str:
         p.is_relative_to("/home") or p.is_relative_to("/root") for p in (command, config.absolute())
     )
     return UNIT.format(
-        command=shown, config=_quoted(config.absolute()), home="read-only" if at_home else "yes"
+        command=shown, config=_quoted(config.absolute()), plain=shlex.quote(str(config.absolute())), home="read-only" if at_home else "yes"
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 import polars as pl
@@ -20,6 +20,8 @@ import polars as pl
 SCHEMA_VERSION = 1
 ENVIRONMENT = "MAILWICKET_SNAPSHOTS"
 DEFAULT = Path("mailwicket-state") / "snapshots"
+# A report never fetches anything from outside.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false"}
 _SQL = Path(__file__).parent / "sql"
 _COUNTED = {"events": "fct_event", "tickets": "dim_ticket", "messages": "fct_message", "persons": "dim_person"}
 
@@ -63,7 +65,7 @@ class Desk:
         self.path = path
         self._cuts: dict[datetime, int] = {}
         try:
-            self._connection = duckdb.connect(str(path), read_only=True)
+            self._connection = duckdb.connect(str(path), read_only=True, config=CONFIG)
         except duckdb.Error as error:
             raise SnapshotError(f"{path}: {_first_line(error)}: is it a snapshot? run `mailwicket snapshot`") from error
         try:
@@ -80,11 +82,12 @@ class Desk:
             meta = self._relation("FROM meta").to_dicts()[0]
             version = meta["schema_version"]
             if version != SCHEMA_VERSION:
-                raise SnapshotError(f"{self.path}: made to schema {version}, these reports read {SCHEMA_VERSION}: {remedy}")
-            counts = {name: self._relation(f"SELECT count(*) FROM {table}").item() for name, table in _COUNTED.items()}  # noqa: S608
+                raise SnapshotError(f"{self.path}: has schema {version}, these reports read {SCHEMA_VERSION}: {remedy}")
+            counts = {name: self._relation(f"SELECT count(*) FROM {t}").item() for name, t in _COUNTED.items()}  # noqa: S608
             self._relation("FROM fact_flow LIMIT 0")
         except (duckdb.Error, KeyError, IndexError) as error:
-            raise SnapshotError(f"{self.path}: this is no finished snapshot ({_first_line(error)}): {remedy}") from error
+            why = _first_line(error)
+            raise SnapshotError(f"{self.path}: this is no finished snapshot ({why}): {remedy}") from error
         lacking = [f"{n} {counts[n]} of {meta[n]}" for n in counts if counts[n] != meta[n]]
         if lacking:
             raise SnapshotError(f"{self.path}: rows are missing: {', '.join(lacking)}: {remedy}")
@@ -105,11 +108,16 @@ class Desk:
             self._cuts[as_of] = self._relation(sql, {"as_of": naive(as_of)}).item()
         return self._cuts[as_of]
 
+    def as_of_day(self, zone: str | None = None) -> date:
+        """The date of ``as_of`` for people in ``zone``."""
+        return local_day(self.as_of, zone or self.zone)
+
     def _relation(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         frame = pl.DataFrame(self._connection.sql(sql, params=dict(parameters or {})))
         frame = frame.with_columns(pl.col(pl.Datetime("us")).dt.replace_time_zone("UTC"))
         spans = [c for c in frame.columns if c.endswith("_us")]
-        return frame.with_columns(pl.col(spans).cast(pl.Duration("us"))).rename({c: c.removesuffix("_us") for c in spans})
+        frame = frame.with_columns(pl.col(spans).cast(pl.Duration("us")))
+        return frame.rename({c: c.removesuffix("_us") for c in spans})
 
     def __str__(self) -> str:
         made = self.made_at.astimezone(ZoneInfo(self.zone))
@@ -124,11 +132,30 @@ class Desk:
     def close(self) -> None:
         self._connection.close()
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def local_day(moment: datetime, zone: str) -> date:
+    """The date of ``moment`` in ``zone``."""
+    return moment.astimezone(time_zone(zone)).date()
+
+
+@cache
+def time_zone(name: str) -> ZoneInfo:
+    """ValueError with the remedy if there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"zone {name!r} is not known: write it as in the IANA list, such as Europe/Berlin") from error
+
+
+def quoted(text: object) -> str:
+    """A string literal of SQL, where no parameter may stand."""
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 def naive(moment: datetime) -> datetime:

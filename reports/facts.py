@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from reports.desk import SnapshotError, statement
+from reports.desk import CONFIG, SnapshotError, quoted, statement
 
 
 def add_facts(file: Path, memory_limit: str = "1GB") -> None:
@@ -17,11 +17,11 @@ def add_facts(file: Path, memory_limit: str = "1GB") -> None:
     if not file.is_file():
         raise SnapshotError(f"{file}: there is no such file: name a snapshot that `mailwicket snapshot` wrote")
     try:
-        with duckdb.connect(str(file)) as connection:
+        with duckdb.connect(str(file), config=CONFIG) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{memory_limit}'")
+            connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
             # What does not fit goes to disk, beside the file, where there must be room for it anyway.
-            connection.execute(f"SET temp_directory = '{str(file.parent / 'spill').replace(chr(39), chr(39) * 2)}'")
+            connection.execute(f"SET temp_directory = {quoted(file.parent / 'spill')}")
             connection.begin()
             connection.execute(statement("facts"))
             connection.commit()

@@ -11,12 +11,10 @@ Limits: elapsed time only; no breakdown by queue, agent or customer yet.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from reports.desk import Desk, naive
+from reports.desk import Desk, local_day, naive, time_zone
 
 
 def first_response(
@@ -101,6 +99,7 @@ def overview(
 ) -> pl.DataFrame:
     """The days ``first``..``last`` in one row; default: the week that ends with the day of ``as_of``."""
     zone, moment = zone or desk.zone, as_of or desk.as_of
+    naive(moment)
     last = last or local_day(moment, zone)
     first = first or last - timedelta(days=6)
     flow = arrivals_and_closures(desk, as_of=moment, zone=zone, first=first, last=last)
@@ -112,24 +111,11 @@ def overview(
         flow.select("arrivals", "reopens", "closures", "voided").sum(),
         pl.DataFrame({"backlog_after": backlog["backlog"].tail(1)}),
         answers,
-        pl.DataFrame({"oldest_open": [oldest["age"][0] if oldest.height else None]}, schema={"oldest_open": pl.Duration("us")}),
+        oldest.select(pl.col("age").max().alias("oldest_open")),
     ], how="horizontal")
-
-
-def local_day(moment: datetime, zone: str) -> date:
-    """The date of ``moment`` in ``zone``."""
-    return moment.astimezone(_zone(zone)).date()
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"zone {name!r} is not known: write it as in the IANA list, such as Europe/Berlin") from error
 
 
 def _common(desk: Desk, as_of: datetime | None, zone: str | None) -> dict[str, object]:
     moment = desk.as_of if as_of is None else as_of
-    _zone(zone or desk.zone)
+    time_zone(zone or desk.zone)
     return {"as_of": naive(moment), "last_event": desk.last_event(moment), "zone": zone or desk.zone}

@@ -14,8 +14,13 @@ _JOINERS = "\u200c\u200d"   # Persian and emoji need them, and they turn nothing
 
 def plain(text: str, most: int = 70) -> str:
     """``text`` on one line, what cannot be seen as a replacement character, cut to ``most`` characters."""
-    shown = "".join(
-        " " if c in "\t\r\n" else c if c in _JOINERS or unicodedata.category(c) not in _UNSEEN else "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    ).strip()
+    shown = "".join(map(_seen, text)).strip()
     return shown if len(shown) <= most else shown[: most - 1].rstrip() + "…"
+
+
+def _seen(character: str) -> str:
+    if character in "\t\r\n":
+        return " "
+    if character in _JOINERS or unicodedata.category(character) not in _UNSEEN:
+        return character
+    return "\N{REPLACEMENT CHARACTER}"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,11 @@ class Outcome:
         return [e.kind for e in self.rows.events if e.ticket == ticket]
 
 
+@cache
+def rooms_of(policy: Policy) -> Rooms:
+    return Rooms(policy=policy, rules=RuleBook(policy.rules), composer=Composer(TEMPLATES, policy))
+
+
 @dataclass
 class Desk:
     policy: Policy = POLICY
@@ -132,9 +137,9 @@ class Desk:
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
 
-    @cached_property
+    @property
     def rooms(self) -> Rooms:
-        return Rooms(policy=self.policy, rules=RuleBook(self.policy.rules), composer=Composer(TEMPLATES, self.policy))
+        return rooms_of(self.policy)
 
     # --- Mail in ---
 
@@ -177,7 +182,7 @@ class Desk:
             "to": sent.reply_to, **more,
         }
         to = fields.pop("to")
-        return self.write(sender, to, f"{text}\n\nOn Monday somebody wrote:\n{quoted}", **fields)
+        return self.write(sender, to, f"{text}\n\nOn Mon, 23 Nov 2026 at 09:05, somebody <x@y.example> wrote:\n{quoted}", **fields)
 
     # --- Decide ---
 

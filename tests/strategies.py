@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.core.model import (
@@ -59,7 +59,7 @@ class Story:
         for _ in range(count):
             parts = [self.mail() for _ in range(self.mails)]
             rows = Rows(**{
-                name: tuple(row for part, _ in parts for row in getattr(part, name)) for name in Rows.__slots__
+                name: tuple(row for part, _ in parts for row in getattr(part, name)) for name in [f.name for f in fields(Rows)]
             })
             yield rows, {key: raw for _, raws in parts for key, raw in raws.items()}
 
@@ -78,10 +78,10 @@ class Story:
             is_public=not note and not held, hold="commands" if held else None, month=self.now.strftime("%Y-%m"),
             size=50, sha256="0" * 64, body_key=f"body{len(self.messages)}",
         )
-        freed = tuple(
-            replace(m, hold=None, disposition="apply", is_public=True) for m in self.messages[-1:] if m.hold
-        )
-        self.messages = [*self.messages[: -1 if freed else None], *freed, message]
+        freed: list[Message] = []
+        if self.messages and self.messages[-1].hold:
+            freed = [replace(self.messages.pop(), hold=None, disposition="apply", is_public=True)]
+        self.messages += [*freed, message]
         if message.is_public:
             ticket = replace(ticket, last_public=message.id)
         self.tickets[ticket.id - 1] = ticket

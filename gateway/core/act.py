@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
@@ -43,7 +43,10 @@ def carry_out(
         act = ACTS.get(command.name)
         if act is None:
             continue
+        into = ledger.ticket(ticket).merged_into
         try:
+            if into is not None:
+                raise Refused(f"the ticket is part of {policy.key}-{into} by then; write #merge last")
             act(ledger, ticket, command.args, actor, policy)
         except Refused as error:
             refused.append((command.line, str(error)))
@@ -115,14 +118,16 @@ def _merge(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy)
     merge(ledger, ticket, into.id, actor)
 
 
-def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
-    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along."""
+def merge(
+    ledger: Ledger, ticket: int, into: int, actor: Actor, role: Literal["cc", "holder"] = "cc"
+) -> None:
+    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along as ``role``."""
     ledger.event(
         ticket, "merged_into", actor=actor.person, actor_kind=actor.kind, after=str(into), cause=actor.cause
     )
     ledger.event(into, "merged_from", actor=actor.person, actor_kind=actor.kind, after=str(ticket), cause=actor.cause)
     for follower in ledger.followers(ticket):
-        if ledger.participant(into, follower.person, "cc"):
+        if ledger.participant(into, follower.person, "holder" if follower.role == "holder" else role):
             ledger.event(
                 into, "participant_added", actor=actor.person, actor_kind=actor.kind, after=str(follower.person),
                 cause=actor.cause,

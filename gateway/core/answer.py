@@ -14,16 +14,19 @@ from typing import Final
 
 from gateway.core import act, relay
 from gateway.core.case import Case, afresh, store
-from gateway.core.command import help_lines
+from gateway.core.command import help_lines, parse_block
 from gateway.core.context import StoredMail
 from gateway.core.footer import is_footer
-from gateway.core.model import Command, Decision, Draft, Message, OutgoingKind, Ticket
+from gateway.core.model import Attachment, Command, Decision, Draft, Message, OutgoingKind, Part, Ticket
 from gateway.core.policy import Agent
+from gateway.core.quote import split_reply
 
+INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
 HOLDS: Final[dict[str, bool]] = {
     "unproven": False,      # nothing proves that the agent wrote it
     "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
+    INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
     "commands": False,      # a line at the top is no command we can carry out
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
@@ -39,15 +42,15 @@ def agent_mail(case: Case) -> Decision:
     assert ticket is not None
     if case.facts.identity.level < 3:
         return _hold(case, agent, "unproven")
-    if case.facts.token_without_proof:
-        return _hold(case, agent, "question")
     if case.facts.block.suspects:
         return _hold(case, agent, "commands", case.facts.block.suspects)
     names = {c.name for c in case.facts.block.commands}
+    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    if case.facts.token_without_proof:
+        return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:
         return _release(case, agent)
     text = case.facts.block.text.strip()
-    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
     leaks = [] if internal or not text else leftovers(case, ticket, text)
     if leaks:
         return _hold(case, agent, "leftover", [(line, "") for line in leaks])
@@ -58,31 +61,46 @@ def agent_mail(case: Case) -> Decision:
 
 def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool) -> Decision:
     """Everything was understood: message first, then commands; all or nothing."""
-    ledger = case.ledger
-    message = ledger.new_message()
-    content = case.content(message, text)
-    posted = bool(text or case.spooled.mail.parts)
-    drafts: list[Draft] = []
-    tell: list[Draft] = []
-    before = ledger.ticket(ticket)
-    if posted and internal:
-        ledger.event(ticket, "note", actor=case.author(), actor_kind="agent", message=message)
-    elif posted:
-        drafts = _publish(case, agent, ticket, content)
-    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
-    refused = act.carry_out(case.facts.block.commands, ticket, ledger, actor, case.policy)
+    message = case.ledger.new_message()
+    posted = bool(text or _attached(case.spooled.mail.parts))
+    content = case.content(message, text) if posted else None
+    drafts, refused = _do(case, agent, content, internal, case.facts.block.commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
-    for command in case.facts.block.commands:
-        ledger.why("command", command.line)
-    if posted:
-        # After the commands, so that the footer tells the state that they made.
-        tell = _tell(case, "note_notice" if internal else "brief", before, content)
-    ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
+    case.ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
         case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
-        drafts=[*drafts, *tell, *_results(case, agent, ticket, message)],
+        drafts=[*drafts, *_results(case, agent, ticket, message)],
     )
+
+
+def _do(
+    case: Case, agent: Agent, content: relay.Content | None, internal: bool, commands: tuple[Command, ...]
+) -> tuple[list[Draft], list[tuple[str, str]]]:
+    """Post ``content``, if any, and run ``commands``: the mails that follow, or the refused lines."""
+    ledger, ticket = case.ledger, case.ticket
+    assert ticket is not None  # agent_mail asked
+    before = ledger.ticket(ticket)
+    drafts: list[Draft] = []
+    if content is not None and internal:
+        ledger.event(ticket, "note", actor=case.author(), actor_kind="agent", message=content.message)
+    elif content is not None:
+        drafts = _publish(case, agent, ticket, content)
+    refused = act.carry_out(
+        commands, ticket, ledger, act.Actor(kind="agent", person=case.author(), agent=agent), case.policy
+    )
+    for command in commands:
+        ledger.why("command", command.line)
+    if content is not None:
+        # After the commands, so that the footer tells the state that they made.
+        told = {draft.rcpt_to for draft in drafts}
+        drafts += _tell(case, "note_notice" if internal else "brief", before, content, but=told)
+    return drafts, refused
+
+
+def _attached(parts: Iterable[Part | Attachment]) -> bool:
+    """A logo in a signature is no message."""
+    return any(not part.inline for part in parts)
 
 
 def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> list[Draft]:
@@ -105,10 +123,12 @@ def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> l
     return drafts
 
 
-def _tell(case: Case, kind: OutgoingKind, before: Ticket, content: relay.Content) -> list[Draft]:
-    """Colleagues on the ticket hear of an answer or a note; its writer and those on To or Cc do not."""
+def _tell(
+    case: Case, kind: OutgoingKind, before: Ticket, content: relay.Content, *, but: Iterable[str]
+) -> list[Draft]:
+    """Colleagues on the ticket hear of an answer or a note; its writer and those who have it do not."""
     agent = case.agent
-    have = {*relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
+    have = {*but, *relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
     agents = relay.readers(before, case.ledger, case.policy, but=have)
     shown = content if kind == "note_notice" else replace(content, parts=())
     return relay.to_agents(kind, agents, before.id, shown, case.shown_author(), case.ledger, case.policy, cut=True)
@@ -144,7 +164,8 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
     if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
         # A notice about unproven mail repeats nothing of it: the writer may be anybody (security §3.2).
         drafts = (relay.answer_agent(
-            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy, code=code,
+            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy,
+            code="question" if code == INTERNAL_QUESTION else code,
             lines=[{"line": line, "valid": valid} for line, valid in lines],
         ),)
     return store(
@@ -153,30 +174,37 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
 
 
 def _release(case: Case, agent: Agent) -> Decision:
-    """``#send`` in reply to our notice: the held mail is sent as its writer's answer after all."""
-    ledger, ticket = case.ledger, case.ticket
+    """``#send`` in reply to our notice: the held mail is done after all, then the commands beside ``#send``."""
+    ledger, ticket, beside = case.ledger, case.ticket, case.facts.block.commands
     assert ticket is not None
     held = _held_mail(case)
-    line = next(c.line for c in case.facts.block.commands if c.name == "send")
+    line = next(c.line for c in beside if c.name == "send")
     if held is None or held.message.author != case.author():
         return _hold(case, agent, "commands", [(line, "reply #send to the notice about the held mail")])
-    if not HOLDS[held.message.hold or "unproven"]:
+    why, text = held.message.hold or "", held.text.new_text
+    if not HOLDS.get(why):
         return _hold(case, agent, "commands", [(line, "send the answer again; this one cannot be released")])
-    leaks = leftovers(case, ticket, held.text.new_text)
+    internal = why == INTERNAL_QUESTION or any(c.name == "note" for c in beside)
+    leaks = [] if internal else leftovers(case, ticket, text)
     if leaks:
         return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
+    posted = bool(text or _attached(held.attachments))
     content = relay.Content(
-        message=held.message.id, text=held.text.new_text, html=held.text.html,
+        message=held.message.id, text=text, html=held.text.html,
         parts=relay.part_refs(held.attachments, held.message.spool_id, held.message.month),
     )
     ledger.event(
-        ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=held.message.hold
+        ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=why
     )
-    before = ledger.ticket(ticket)
-    drafts = _publish(case, agent, ticket, content)
-    drafts += _tell(case, "brief", before, content)
-    ledger.why("released", f"the mail held as {held.message.hold} was sent")
-    freed: Message = replace(held.message, hold=None, disposition="apply", is_public=True, ticket=ticket)
+    # The stored text is without the commands that stood above it.
+    commands = parse_block(split_reply(held.text.whole_text).new).commands + beside
+    drafts, refused = _do(case, agent, content if posted else None, internal, commands)
+    if refused:
+        return _hold(afresh(case), agent, "commands", refused)
+    ledger.why("released", f"the mail held as {why} was carried out")
+    freed: Message = replace(
+        held.message, hold=None, disposition="apply", is_public=posted and not internal, ticket=ticket
+    )
     return store(case, "apply", ticket=ticket, text="", drafts=drafts, changed=(freed,))
 
 
@@ -188,11 +216,13 @@ def _held_mail(case: Case) -> StoredMail | None:
 
 def leftovers(case: Case, ticket: int, text: str) -> list[str]:
     """Lines of our footer or of an internal note that stand in what would go to the customer."""
+    context = case.context
+    merged = [n for n in context.notes if (living := context.living(n)) is not None and living.id == ticket]
     notes = {
         _plain(line)
-        for number in case.context.notes.get(ticket, ())
-        if number in case.context.stored
-        for line in case.context.stored[number].text.new_text.splitlines()
+        for number in (message for n in merged for message in context.notes[n])
+        if number in context.stored
+        for line in context.stored[number].text.new_text.splitlines()
     }
     notes = {line for line in notes if len(line) >= SHORT}
     return [line for line in text.splitlines() if is_footer(line) or any(n in _plain(line) for n in notes)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from gateway.core.address import canonical
 from gateway.core.context import Context
@@ -32,6 +33,9 @@ from gateway.core.subject import header_text
 from gateway.core.token import read_address, read_message_id
 from gateway.core.understand import ADDRESSES_READ, delivery_key, facts_row, rfc_ids
 
+WAITING: Final = ("pending", "on_hold", "solved")   # a customer's mail opens these again
+DEAD: Final = ("closed", "void")                    # mail on these begins a new ticket
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -44,7 +48,10 @@ class Case:
 
     @property
     def ticket(self) -> int | None:
-        return self.facts.match.ticket
+        """The matched ticket; what it became, if an earlier mail of the wave has merged it."""
+        matched = self.facts.match.ticket
+        living = self.context.living(matched) if matched is not None else None
+        return living.id if living is not None else None
 
     @property
     def month(self) -> str:
@@ -95,6 +102,14 @@ def case_of(
     return case
 
 
+def is_agents(case: Case) -> bool:
+    """An agent's own mail on a ticket, unless he is the customer there."""
+    if case.agent is None or case.ticket is None:
+        return False
+    person = case.context.person_ids.get(case.facts.identity.address)
+    return all(f.person != person for f in case.context.participants.get(case.ticket, ()))
+
+
 def store(
     case: Case,
     disposition: Disposition,
@@ -126,7 +141,7 @@ def store(
         message_texts=(words,),
         attachments=tuple(_attachment(number, part) for part in mail.parts),
         mail_ids=_mail_ids(case, number, ticket, author),
-        addressees=_addressees(case, number, ticket),
+        addressees=_addressees(case, number, ticket) if disposition == "apply" else (),
         deliveries=tuple(deliveries),
         **_paper(case, disposition, number, ticket),
     )

@@ -14,15 +14,25 @@ from typing import Final
 from gateway.core import act, relay
 from gateway.core.answer import agent_mail
 from gateway.core.budget import why_no_ack
-from gateway.core.case import Case, case_of, link, store
+from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, store
 from gateway.core.command import parse_action
 from gateway.core.context import Context
+from gateway.core.copies import is_copy, second_copy
 from gateway.core.failure import writer
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import ActorKind, Decision, Delivery, Draft, Facts, Report, Spooled, Ticket
+from gateway.core.model import (
+    ActorKind,
+    Decision,
+    Delivery,
+    Draft,
+    Facts,
+    Report,
+    Spooled,
+    Ticket,
+)
 from gateway.core.policy import Policy
 from gateway.core.subject import ticket_subject
-from gateway.core.understand import delivery_key, tokens
+from gateway.core.understand import delivery_key
 
 FLOOD = "flood"     # tag of the ticket that collects what one address sends beyond its budget
 
@@ -52,10 +62,6 @@ def _is_bounce(case: Case) -> bool:
     return case.facts.mail_class == "bounce"
 
 
-def _is_copy(case: Case) -> bool:
-    return case.facts.copy_of is not None
-
-
 def _is_automatic(case: Case) -> bool:
     return case.facts.mail_class in ("out_of_office", "auto_reply")
 
@@ -66,14 +72,6 @@ def _is_unasked_bulk(case: Case) -> bool:
 
 def _is_matched_machine(case: Case) -> bool:
     return case.facts.mail_class in ("generated", "bulk") and case.ticket is not None
-
-
-def _is_agents(case: Case) -> bool:
-    """An agent's own mail on a ticket, unless he is the customer there."""
-    if case.agent is None or case.ticket is None:
-        return False
-    person = case.context.person_ids.get(case.facts.identity.address)
-    return all(f.person != person for f in case.context.participants.get(case.ticket, ()))
 
 
 def _always(case: Case) -> bool:
@@ -127,28 +125,6 @@ def _bounce(case: Case) -> Decision:
     return store(case, "apply", ticket=ticket, message=message, drafts=drafts, deliveries=deliveries)
 
 
-def _second_copy(case: Case) -> Decision:
-    """Ruling 2: one mail that came by two ways is one message; a token in either way decides."""
-    first = next(m for copies in case.context.copies.values() for m in copies if m.id == case.facts.copy_of)
-    opened = case.context.living(first.ticket) if first.ticket is not None else None
-    token = next((t for t in tokens(case.spooled.envelope, case.policy) if case.context.living(t.ticket)), None)
-    into = case.context.living(token.ticket) if token else None
-    if opened is None:
-        case.ledger.why("copy", f"second copy of message {first.id}")
-        return link(case, first.id, None)
-    case.ledger.event(opened.id, "copy", actor=case.author(), actor_kind="system", message=first.id)
-    if into is not None and into.id != opened.id and opened.first_reply_at is None:
-        system = act.Actor(kind="system", person=None)
-        case.ledger.event(
-            into.id, "customer_reply", actor=first.author, actor_kind="customer", message=first.id, is_public=True
-        )
-        act.merge(case.ledger, opened.id, into.id, system)
-        case.ledger.why("copy_merged", "the other copy was addressed to a reply address of another ticket")
-        return link(case, first.id, into.id)
-    case.ledger.why("copy", f"second copy of message {first.id}")
-    return link(case, first.id, opened.id)
-
-
 def _automatic(case: Case) -> Decision:
     """Out-of-office and other automatic answers: an event if matched, else kept without a ticket."""
     if case.ticket is None:
@@ -185,7 +161,7 @@ def _customer_mail(case: Case) -> Decision:
     if known is None:
         flood = _flooded(case)
         return _append(case, flood) if flood else _open(case, follows=None)
-    if known.status in ("closed", "void"):
+    if known.status in DEAD:
         case.ledger.why("follow_up", f"{relay.key_of(known.id, case.policy)} is {known.status}")
         return _open(case, follows=known.id)
     if case.facts.token_without_proof:
@@ -208,13 +184,13 @@ def _open(case: Case, follows: int | None) -> Decision:
     if author is not None:
         ledger.participant(ticket, author, "requester")
     suggested = _join_copied(case, ticket)
-    for other in filter(None, (follows, facts.match.possible)):
-        if other != ticket and (follows is not None or other in case.context.tickets):
-            ledger.event(ticket, "linked", actor=None, actor_kind="system", after=str(other))
+    earlier = follows or facts.match.possible
+    if earlier is not None:
+        ledger.event(ticket, "linked", actor=None, actor_kind="system", after=str(earlier))
     _apply_rules(case, ticket)
     drafts = _notices(
         case, ticket, message, first=True, suggested_cc=suggested,
-        possible=relay.key_of(follows or facts.match.possible or 0, policy) if follows or facts.match.possible else "",
+        possible=relay.key_of(earlier, policy) if earlier is not None else "",
     )
     no_ack = why_no_ack(facts, case.spooled.envelope, ticket, author, case.context, policy, ledger.now)
     if no_ack is None and author is not None:
@@ -231,11 +207,15 @@ def _append(case: Case, state: Ticket) -> Decision:
     author = case.author()
     message = ledger.new_message()
     who = _side(case, state)
-    ledger.event(state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True)
+    # Only the flood ticket takes in mail of machines here; it starts no clock and reopens nothing.
+    is_auto = case.facts.mail_class != "human"
+    ledger.event(
+        state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True, is_auto=is_auto
+    )
     holder = _foreign_holder(case)
     if author is not None and ledger.participant(state.id, author, "holder" if who == "collaborator" else "cc"):
         ledger.event(state.id, "participant_added", actor=author, actor_kind=who, after=str(author))
-    if state.status in ("pending", "on_hold", "solved"):
+    if state.status in WAITING and not is_auto:
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
     suggested = _join_copied(case, state.id)
     flooding = FLOOD in state.tags.split() and case.ticket is None
@@ -260,7 +240,7 @@ def _flooded(case: Case) -> Ticket | None:
     if len(opened) < case.policy.budgets.tickets_per_address_hour:
         return None
     found = case.context.living(max(opened))
-    return found if found and found.status not in ("closed", "void") else None
+    return found if found and found.status not in DEAD else None
 
 
 def _side(case: Case, state: Ticket) -> ActorKind:
@@ -326,10 +306,10 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_delivered_before, _again),
     (_log_only, _log),
     (_is_bounce, _bounce),
-    (_is_copy, _second_copy),
+    (is_copy, second_copy),
     (_is_automatic, _automatic),
     (_is_unasked_bulk, _unasked_bulk),
     (_is_matched_machine, _matched_machine),
-    (_is_agents, agent_mail),
+    (is_agents, agent_mail),
     (_always, _customer_mail),
 )

@@ -138,6 +138,11 @@ def absorb(context: Context, rows: Rows) -> Context:
         )
         for m in rows.messages if m.id in texts
     }
+    # A held mail that was released: the row changes, its text does not.
+    stored |= {
+        m.id: replace(context.stored[m.id], message=m)
+        for m in rows.messages if m.id not in texts and m.id in context.stored
+    }
     known = {**context.persons, **persons}
     return replace(
         context,

@@ -10,8 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.core.address import canonical
+from gateway.core.context import StoredMail
 from gateway.core.ledger import Ledger
-from gateway.core.model import Attachment, Draft, Facts, Mail, OutgoingKind, Part, PartRef, Report, Ticket, Token
+from gateway.core.model import (
+    Attachment,
+    Draft,
+    Facts,
+    Mail,
+    OutgoingKind,
+    Part,
+    Participant,
+    PartRef,
+    Report,
+    Ticket,
+    Token,
+)
 from gateway.core.policy import Agent, Policy, Queue
 from gateway.core.token import make_address
 
@@ -112,7 +125,8 @@ def to_customers(
     """An agent's public answer, from the queue's address with the agent's name."""
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
-    left_out = set(but) | {a for agent in policy.agents for a in agent.addresses} | policy.own_addresses()
+    # An agent may be the customer here; only the one who answers needs no copy.
+    left_out = {*but, *agent.addresses, *policy.own_addresses()}
     quoted = ledger.context.stored.get(state.last_public or 0)
     quoted_name = ""
     if quoted is not None:
@@ -124,6 +138,7 @@ def to_customers(
         person = ledger.find(follower.person)
         if person is None or person.address in left_out or follower.role == "holder":
             continue
+        shown = quoted if quoted is not None and _has_seen(follower, quoted, state) else None
         reply = make_address(policy.keys, Token(role="c", ticket=ticket, party=person.id), policy.reply_domain)
         drafts.append(Draft(
             kind="reply", template="reply", language=queue.language, ticket=ticket, message=content.message,
@@ -133,11 +148,18 @@ def to_customers(
             in_reply_to=thread[-1] if thread else None, references=thread, parts=content.parts,
             values={
                 "text": content.text, "html": content.html,
-                "quoted_text": quoted.text.new_text if quoted else "", "quoted_author": quoted_name,
-                "quoted_at": quoted.message.at.strftime("%Y-%m-%d %H:%M UTC") if quoted else "",
+                "quoted_text": shown.text.new_text if shown else "", "quoted_author": quoted_name,
+                "quoted_at": shown.message.at.strftime("%Y-%m-%d %H:%M UTC") if shown else "",
             },
         ))
     return drafts
+
+
+def _has_seen(follower: Participant, quoted: StoredMail, state: Ticket) -> bool:
+    """Security §3.2: nobody is shown what he neither wrote nor was sent. Customers' mail goes to agents only."""
+    message = quoted.message
+    ours = message.author == state.last_agent
+    return message.author == follower.person or (ours and follower.since <= message.at)
 
 
 def acknowledgement(ticket: int, message: int, person: int, mail: Mail, ledger: Ledger, policy: Policy) -> Draft:

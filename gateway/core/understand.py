@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from gateway.core import subject as subjects
 from gateway.core.address import canonical, domain
 from gateway.core.classify import classify
-from gateway.core.command import parse_block
+from gateway.core.command import parse_block, row_of
 from gateway.core.context import Context, Needs
 from gateway.core.identity import identify
 from gateway.core.model import (
@@ -24,6 +24,7 @@ from gateway.core.model import (
     Identity,
     Mail,
     MailFacts,
+    Message,
     Spooled,
     ThreadMatch,
     Token,
@@ -37,6 +38,7 @@ from gateway.core.token import read_address, read_bounce, read_mark, read_messag
 REFERENCES_READ = 20
 ADDRESSES_READ = 40
 TOP = 2_000     # characters of the text in which a command may name another ticket
+WHY = re.compile(rf"#\s*(?:{'|'.join(('why', *row_of('why').aliases))})\b", re.IGNORECASE)
 
 
 def rfc_ids(mail: Mail) -> tuple[str, ...]:
@@ -77,7 +79,8 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     reasons: set[int] = set()
     body_keys: set[str] = set()
     deliveries: set[str] = set()
-    mention = re.compile(rf"\b{re.escape(policy.key)}-(\d{{1,15}})\b", re.IGNORECASE)
+    # With the key, or bare behind a command as in "#merge 12".
+    mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
     for spooled in batch:
         mail, envelope = spooled.mail, spooled.envelope
         own = {i for i in (mail.message_id, mail.original_id) if i}
@@ -98,7 +101,7 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if back is not None:
             outbox.add(back)
         tickets |= named
-        if "#why" in mail.text[:TOP].casefold():
+        if WHY.search(mail.text[:TOP]):
             reasons |= named
         body_keys.add(mail.body_key)
         deliveries.add(delivery_key(envelope, mail))
@@ -147,7 +150,7 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
         new_text=new,
         whole_text=mail.text,
         block=block,
-        copy_of=_copy_of(mail, identity, context),
+        copy_of=_copy_of(mail, identity, match, context),
         token_without_proof=token_without_proof(spooled, match, context, policy),
         bounces=kind.bounces,
         bounced_outbox=bounced(envelope, mail, policy) if kind.mail_class == "bounce" else None,
@@ -199,14 +202,19 @@ def _queue(envelope: Envelope, mail: Mail, match: ThreadMatch, context: Context,
     return next((q for q in found if q is not None), policy.queues[0])
 
 
-def _copy_of(mail: Mail, identity: Identity, context: Context) -> int | None:
+def _copy_of(mail: Mail, identity: Identity, match: ThreadMatch, context: Context) -> int | None:
     """Message-ID, body and From together (architecture ruling 2): anyone can guess a Message-ID,
-    and a mail must never vanish because a stranger sent its id first."""
+    and a mail must never vanish because a stranger sent its id first.
+
+    Of several copies the one that did most counts: on the ticket of this one, and not held."""
     if not mail.message_id:
         return None
     same_id = {i.message for i in context.mail_ids.get(mail.message_id, ()) if i.role == "self"}
     author = context.person_ids.get(identity.address)
-    for message in context.copies.get(mail.body_key, ()):
-        if message.id in same_id and message.author == author:
-            return message.id
-    return None
+    copies = [m for m in context.copies.get(mail.body_key, ()) if m.id in same_id and m.author == author]
+
+    def did(message: Message) -> tuple[bool, bool]:
+        living = context.living(message.ticket) if message.ticket is not None else None
+        return (living.id if living else None) == match.ticket, message.hold is None
+
+    return max(copies, key=did).id if copies else None

@@ -48,7 +48,10 @@ def migrations(directory: Path) -> list[Migration]:
 
 
 def migrate(cursor: duckdb.DuckDBPyConnection, directory: Path, file: Path) -> int:
-    """Apply what is missing to the database that ``cursor`` uses; returns how many. ``file`` is for errors."""
+    """Apply what is missing to the database that ``cursor`` uses; returns how many. ``file`` is for errors.
+
+    StateError: the database is newer, was made with other files, or a file failed.
+    """
     known = migrations(directory)
     cursor.execute(_VERSIONS)
     applied = cursor.execute("SELECT version, checksum FROM schema_version ORDER BY version").fetchall()
@@ -72,7 +75,10 @@ def migrate(cursor: duckdb.DuckDBPyConnection, directory: Path, file: Path) -> i
                 [migration.version, migration.name, migration.checksum],
             )
             cursor.commit()
-        except duckdb.Error:
+        except duckdb.Error as error:
             cursor.rollback()
-            raise
+            raise StateError(
+                f"{file}: schema file {migration.version} ({migration.name}) failed and changed nothing:"
+                f" {error}: install the release before this one"
+            ) from error
     return len(known) - len(applied)

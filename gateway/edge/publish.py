@@ -61,7 +61,7 @@ def publish(
     try:
         file = making / CURRENT
         with contextlib.closing(reader()) as cursor:
-            _copy(cursor, file, now, key, zone, agents)
+            copy_published(cursor, file, now, key, zone, agents)
         _add_facts(file)
         _put(file, directory / CURRENT)
     except duckdb.Error as error:
@@ -74,7 +74,7 @@ def publish(
     return directory / CURRENT
 
 
-def _copy(
+def copy_published(
     cursor: Cursor, file: Path, now: datetime, key: str, zone: str, agents: Iterable[tuple[str, str]]
 ) -> None:
     """The published tables as one transaction sees them, in ``file``."""
@@ -113,11 +113,12 @@ def _add_facts(file: Path) -> None:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
-        raise StateError(f"{file}: facts took longer than {FACTS_SECONDS:.0f} s: free processor time or memory") from error
+        raise StateError(f"{file}: facts took over {FACTS_SECONDS:.0f} s: give it memory and processor time") from error
     except subprocess.CalledProcessError as error:
-        why = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit {error.returncode}"]
-        log.error("facts_failed", why=why[0], status=error.returncode)
-        raise StateError(f"{file}: `python -m reports facts` failed: {why[0]}: check memory and disk") from error
+        said = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+        why = said[-1] if said else f"exit status {error.returncode}"
+        log.error("facts_failed", why=why, status=error.returncode)
+        raise StateError(f"{file}: `python -m reports facts` failed: {why}: check memory and disk") from error
 
 
 def _put(file: Path, target: Path) -> None:

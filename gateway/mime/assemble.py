@@ -58,9 +58,21 @@ _NAME_BYTES = 100
 
 def assemble(row: OutboxRow, fetch: Fetch) -> bytes:
     """The mail of ``row``. Raises BadField if a header is unfit, LookupError if a part's mail is gone."""
+    return head_of(row) + body_of(row, fetch)
+
+
+def head_of(row: OutboxRow) -> bytes:
+    """The header block up to the fields that the body begins with."""
+    fields: list[tuple[str, str]] = [(name, value) for name, value in json.loads(row.headers)]
+    head = b"".join(encode_field(name, value) for name, value in fields) + b"MIME-Version: 1.0\r\n"
+    _check_head(head, [name for name, _ in fields] + ["MIME-Version"])
+    return head
+
+
+def body_of(row: OutboxRow, fetch: Fetch) -> bytes:
+    """The body with its MIME fields; the same for every row with the same text, html, parts and boundary."""
     if not _BOUNDARY.fullmatch(row.boundary):
         raise BadField(f"boundary {row.boundary!r} is not 16 to 60 letters and digits")
-    fields: list[tuple[str, str]] = [(name, value) for name, value in json.loads(row.headers)]
     parts = [PartRef(**part) for part in json.loads(row.parts)]
     used = cids_of(row.html)
     related = [p for p in parts if _is_image_of(p, used)]
@@ -76,10 +88,7 @@ def assemble(row: OutboxRow, fetch: Fetch) -> bytes:
     if attached:
         files = [_part(p, fetch, inline=False) for p in attached]
         body = _multipart("mixed", row.boundary, [body, *files])
-
-    head = b"".join(encode_field(name, value) for name, value in fields) + b"MIME-Version: 1.0\r\n"
-    _check_head(head, [name for name, _ in fields] + ["MIME-Version"])
-    return head + body
+    return body
 
 
 def safe_name(name: str) -> str:

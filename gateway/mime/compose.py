@@ -30,7 +30,7 @@ from gateway.core.model import Draft, OutboxRow, PartRef, SignedId
 from gateway.core.policy import Policy
 from gateway.core.subject import header_text, with_key
 from gateway.core.token import make_bounce, make_mark, make_message_id, strip_tokens
-from gateway.mime.assemble import Fetch, assemble, cids_of
+from gateway.mime.assemble import Fetch, body_of, cids_of, head_of
 from gateway.mime.fields import mailbox
 from gateway.mime.html_cut import agent_html
 
@@ -50,6 +50,9 @@ class Composer:
     def __init__(self, templates: Path, policy: Policy) -> None:
         self._policy = policy
         self._templates = _load(templates)
+        # One mail goes to several agents with the same words; rendering them once halves the cost of a mail.
+        self._words: tuple[object, tuple[str, str, tuple[PartRef, ...]]] = (None, ("", "", ()))
+        self._octets: tuple[object, bytes] = (None, b"")
 
     def render(self, draft: Draft, outbox_id: int, now: datetime, fetch: Fetch) -> OutboxRow:
         """The final mail of ``draft``. Raises BadField rather than send an unfit header."""
@@ -57,17 +60,33 @@ class Composer:
         rfc_id = make_message_id(policy.keys, SignedId(
             kind=draft.signed_kind, ticket=draft.ticket or 0, outbox=outbox_id, party=draft.recipient,
         ), policy.host)
-        text, html, parts = self._body(draft)
+        text, html, parts = self._spoken(draft)
+        listed = json.dumps([asdict(part) for part in parts], ensure_ascii=False)
+        # Of the content, so that the same content makes the same octets for whomever.
+        boundary = hashlib.sha256(f"{text}\0{html}\0{listed}".encode("utf-8", "replace")).hexdigest()[:32]
         row = OutboxRow(
             id=outbox_id, kind=draft.kind, ticket=draft.ticket, message=draft.message,
             recipient=draft.recipient, rfc_id=rfc_id, rcpt_to=draft.rcpt_to,
             mail_from="" if draft.null_path else make_bounce(policy.keys, outbox_id, policy.reply_domain),
             headers=json.dumps(self._headers(draft, outbox_id, rfc_id, now), ensure_ascii=False),
-            text=text, html=html, parts=json.dumps([asdict(part) for part in parts], ensure_ascii=False),
-            boundary=hashlib.sha256(rfc_id.encode()).hexdigest()[:32], sha256="", size=0, created_at=now,
+            text=text, html=html, parts=listed,
+            boundary=boundary, sha256="", size=0, created_at=now,
         )
-        octets = assemble(row, fetch)
+        octets = head_of(row) + self._body_octets(row, fetch)
         return replace(row, sha256=hashlib.sha256(octets).hexdigest(), size=len(octets))
+
+    def _spoken(self, draft: Draft) -> tuple[str, str, tuple[PartRef, ...]]:
+        key = (draft.kind, draft.template, draft.language, draft.from_address if draft.kind in _TO_CUSTOMERS else "",
+               draft.values, draft.parts)
+        if self._words[0] != key:
+            self._words = (key, self._body(draft))
+        return self._words[1]
+
+    def _body_octets(self, row: OutboxRow, fetch: Fetch) -> bytes:
+        key = (row.boundary, row.text, row.html, row.parts)
+        if self._octets[0] != key:
+            self._octets = (key, body_of(row, fetch))
+        return self._octets[1]
 
     def _body(self, draft: Draft) -> tuple[str, str, tuple[PartRef, ...]]:
         values = dict(draft.values)

@@ -2,7 +2,7 @@
 WITH open AS (
     SELECT p.ticket_id, p.status, min(t.opened_at) AS opened_at
     FROM population($last_event) AS p
-    JOIN family($last_event) AS f ON f.root_id = p.ticket_id
+    JOIN kin($last_event) AS f ON f.root_id = p.ticket_id
     JOIN fact_ticket AS t ON t.ticket_id = f.ticket_id
     WHERE p.status IN ('new', 'open', 'pending', 'on_hold')
     GROUP BY p.ticket_id, p.status

@@ -11,7 +11,7 @@ WHERE t.first_person_event <= last_event
   AND i.status <> 'void';
 
 -- Which ticket a ticket's mails count for: the one it was merged into, else itself.
-CREATE TEMP MACRO family(last_event) AS TABLE
+CREATE TEMP MACRO kin(last_event) AS TABLE
 WITH RECURSIVE step AS (
     SELECT ticket_id, into_id FROM fact_merge WHERE event_id <= last_event
 ), redirect AS (
@@ -32,7 +32,7 @@ CREATE TEMP MACRO first_response(last_event, now) AS TABLE
 WITH turn AS (
     SELECT f.root_id AS ticket_id, t.side, (t.happened_at, t.event_id) AS moment
     FROM fact_turn AS t
-    JOIN family(last_event) AS f USING (ticket_id)
+    JOIN kin(last_event) AS f USING (ticket_id)
     WHERE t.event_id <= last_event
 ), asked AS (
     SELECT ticket_id, min(moment) AS moment FROM turn WHERE side = 'customer' GROUP BY ticket_id

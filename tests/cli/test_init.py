@@ -58,7 +58,11 @@ def test_nothing_is_overwritten_without_force(capsys: pytest.CaptureFixture[str]
     assert Path("mailwicket.toml").read_text("utf-8") == starter_toml()
 
 
-def test_init_of_both_files_writes_none_if_one_exists() -> None:
-    Path("mailwicket.service").write_text("mine", "utf-8")
-    assert main(["init", "--systemd"]) == USAGE
-    assert not Path("mailwicket.toml").exists()
+def test_the_systemd_unit_is_printed_and_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mailwicket.toml").write_text("mine", "utf-8")
+    assert main(["init", "--systemd"]) == OK
+    out = capsys.readouterr().out
+    assert "ExecStart=" in out
+    assert f"--config {Path.cwd() / 'mailwicket.toml'}" in out
+    assert [p.name for p in Path.cwd().iterdir()] == ["mailwicket.toml"]
+    assert Path("mailwicket.toml").read_text("utf-8") == "mine"

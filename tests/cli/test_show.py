@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from gateway import show
@@ -64,11 +68,66 @@ def test_hostile_cells_are_text_and_markup_is_shown(view: Any) -> None:
     assert not set(text) & set("\x1b\x07\x08\r\x90\x9b\x9c\u202e\u2066")
 
 
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are shown in the reader's zone."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def lines(view: Any, rows: list[dict[str, Any]], width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    show.show(iter(rows), view, json_lines=False, console=console)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
 def test_a_list_of_tickets() -> None:
-    head, line = shown(show.tickets, [TICKET]).splitlines()
-    assert head.split() == ["key", "status", "priority", "queue", "assignee", "requester", "updated", "messages", "subject"]
-    assert line.split() == ["ABC-1", "open", "high", "support", "anna", "rita@customer.example", "2026-11-23", "10:32",
-                            "2", "Printer"]
+    head, line = lines(show.tickets, [{**TICKET, "updated_at": "2025-11-23T10:32:05+00:00"}], 120)
+    assert head.split() == ["key", "status", "prio", "queue", "assignee", "updated", "mails", "requester", "subject"]
+    assert line.split() == ["ABC-1", "open", "high", "support", "anna", "2025-11-23", "2", "rita@customer.example",
+                            "Printer"]
+
+
+def test_columns_that_say_nothing_are_left_out() -> None:
+    """Here: priority is normal, nobody is assigned, and all are in one queue."""
+    row = {**TICKET, "priority": "normal", "assignee": None}
+    head = lines(show.tickets, [row, {**row, "key": "ABC-2"}], 120)[0]
+    assert head.split() == ["key", "status", "updated", "mails", "requester", "subject"]
+    head = lines(show.tickets, [row, {**row, "queue": "billing"}], 120)[0]
+    assert "queue" in head
+
+
+@pytest.mark.parametrize("view", [show.tickets, show.outbox, show.spool])
+@given(st.lists(st.dictionaries(st.sampled_from(["key", "id", "state", "status", "queue", "to", "from", "reply", "subject"]),
+                                st.text(max_size=100)), min_size=1, max_size=3))
+def test_a_row_is_one_line_and_80_columns_are_enough(view: Any, rows: list[dict[str, Any]]) -> None:
+    """Only a key, id, state or queue longer than any real one may ask for more."""
+    short = [{k: v[:9] if k in ("key", "id", "state", "status", "queue") else v for k, v in row.items()} for row in rows]
+    shown_lines = lines(view, short, 80)
+    assert len(shown_lines) <= 1 + len(rows)
+    assert all(cell_len(line) <= 80 for line in shown_lines)
+
+
+def test_subject_gives_way_after_addresses_and_both_say_so() -> None:
+    row = {**TICKET, "requester": "a-very-long-name@customer.example", "subject": "The printer on the third floor is on fire"}
+    line = lines(show.tickets, [row], 80)[1]
+    assert line.split()[-3:] != ["on", "fire"]
+    assert line.count("…") == 2
+    assert "a-very-long" in line
+
+
+@pytest.mark.parametrize(("text", "seen"), [
+    ("2026-11-23T10:32:05+00:00", "10:32"),
+    ("2026-11-22T23:59:59+00:00", "2026-11-22"),
+    ("2025-11-23T10:32:05+00:00", "2025-11-23"),
+    (None, ""),
+    ("soon", "soon"),
+])
+def test_a_time_is_the_hour_today_and_the_day_before(text: str | None, seen: str) -> None:
+    assert show.moment(text, datetime(2026, 11, 23, 12, tzinfo=UTC)) == seen
 
 
 def test_nothing_to_list_is_said() -> None:
@@ -76,24 +135,48 @@ def test_nothing_to_list_is_said() -> None:
     assert shown(show.tickets, [], json_lines=True) == ""
 
 
-def test_a_ticket_with_mails_events_and_reasons() -> None:
-    row = {
-        "ticket": TICKET,
-        "messages": [
-            {"at": "2026-11-23T09:00:00+00:00", "author": "rita@customer.example", "kind": "mail", "public": True,
-             "text": "It burns.\n\n  [bold]Help[/bold]" + HOSTILE, "attachments": [{"name": "a.png", "size": 10}],
-             "disposition": "apply", "hold": None},
-            {"at": "2026-11-23T10:00:00+00:00", "author": "bert", "kind": "note", "public": False, "text": "hm",
-             "attachments": ["b.txt"], "disposition": "hold", "hold": "unsure"},
-        ],
-        "events": [{"at": "2026-11-23T09:00:00+00:00", "kind": "created", "after": "support"}],
-        "decisions": [{"spool_id": "s1", "code": "token", "detail": "ABC-1"}],
-    }
-    text = shown(show.ticket, [row])
-    for part in ("ABC-1  Printer", "It burns.", "[bold]Help[/bold]", "(mail, public)", "(note, internal)",
-                 "held: unsure", "a.png 10", "b.txt", "created", "token", "2026-11-23 09:00"):
-        assert part in text
+CONVERSATION = {
+    "ticket": TICKET,
+    "messages": [
+        {"at": "2026-11-23T09:00:00+00:00", "author": "rita@customer.example", "kind": "human", "public": True,
+         "text": "It burns.\n\n  [bold]Help[/bold]" + HOSTILE, "disposition": "apply", "hold": None, "spool_id": "s1",
+         "attachments": [{"name": "a.png", "content_type": "image/png", "size": 10}]},
+        {"at": "2026-11-23T10:00:00+00:00", "author": "bert", "kind": "generated", "public": False, "text": "hm",
+         "attachments": ["b.txt"], "disposition": "hold", "hold": "unsure", "spool_id": "s2"},
+    ],
+    "events": [
+        {"at": "2026-11-23T09:00:00+00:00", "kind": "created", "cause": "s1", "after": "support"},
+        {"at": "2026-11-23T09:30:00+00:00", "kind": "priority", "actor_kind": "operator", "cause": "control",
+         "before": "normal", "after": "high"},
+        {"at": "2026-11-23T10:00:00+00:00", "kind": "status", "cause": "s2", "before": "new", "after": "open"},
+        {"at": "2026-11-23T10:00:00+00:00", "kind": "assignee", "cause": "s2", "before": None, "after": "2"},
+        {"at": "2026-11-23T11:00:00+00:00", "kind": "bounced", "actor_kind": "system", "after": "5.2.2"},
+    ],
+    "decisions": [
+        {"spool_id": "s2", "code": "thread", "detail": "token: made for bert"},
+        {"spool_id": "s1", "code": "opened", "detail": "ABC-1"},
+    ],
+}
+
+
+def test_a_ticket_reads_as_a_conversation_with_the_reasons_below_each_mail() -> None:
+    text = shown(show.ticket, [CONVERSATION])
+    parts = (
+        "ABC-1  Printer", "rita@customer.example  2026-11-23 09:00  (public)", "It burns.", "[bold]Help[/bold]",
+        "a.png (image/png, 10 bytes)", "opened       ABC-1", "priority normal → high  2026-11-23 09:30  (operator)",
+        "bert  2026-11-23 10:00  (generated, internal)  held: unsure", "hm", "b.txt", "thread       token: made for bert",
+        "changed      status new → open; assignee set", "bounced 5.2.2  2026-11-23 11:00",
+    )
+    places = [text.find(part) for part in parts]
+    assert -1 not in places, parts[places.index(-1)]
+    assert places == sorted(places)
     assert "\x1b" not in text
+
+
+def test_reasons_and_events_without_a_mail_are_not_lost() -> None:
+    text = shown(show.ticket, [{"ticket": TICKET, "events": CONVERSATION["events"], "decisions": CONVERSATION["decisions"]}])
+    for part in ("created support", "status new → open", "thread", "opened"):
+        assert part in text
 
 
 def test_json_lines_are_whole_and_plain_ascii() -> None:

@@ -1,4 +1,4 @@
-"""The unit that `mailwicket init --systemd` writes: sound for systemd, hardened, for this installation."""
+"""The unit that `mailwicket init --systemd` prints: sound for systemd, hardened, for this installation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ def analyze(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """As the operator makes it: what is printed, redirected into a file."""
     monkeypatch.chdir(tmp_path)
     assert main(["init", "--systemd"]) == OK
-    return tmp_path / "mailwicket.service"
+    path = tmp_path / "mailwicket.service"
+    path.write_text(capsys.readouterr().out, "utf-8")
+    return path
 
 
 @needs_systemd

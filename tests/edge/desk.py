@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core.model import Envelope, Rows
+from gateway.core.model import Envelope
 from gateway.edge import frames
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool
@@ -59,7 +59,3 @@ class Desk:
             return store.dump_hash
         finally:
             store.close()
-
-
-def whole(story: Story, count: int) -> list[tuple[Rows, dict[str, bytes]]]:
-    return list(story.frames(count))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.edge import frames
 from gateway.edge.backups import MANIFEST, directories
 from gateway.edge.journal import Journal
 from gateway.edge.lock import Lock
@@ -146,8 +147,6 @@ def test_a_backup_taken_while_mail_comes_in_is_whole(tmp_path: Path) -> None:
     copying = threading.Thread(target=lambda: found.append(backup(store)))
     copying.start()
     journal = Journal(tmp_path / "journal")
-    from gateway.edge import frames
-
     for rows, raws in desk.story.frames(6):
         seq = journal.last_seq + 1
         journal.append(seq, frames.encode(rows, at=desk.story.now, cause="mail"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -17,6 +19,7 @@ import pytest
 from gateway.core.context import Needs
 from gateway.core.model import Delivery, Event, MailId, OutboxRow, Rows
 from gateway.edge import frames, store_write
+from gateway.edge.journal import Journal
 from gateway.edge.store import Store
 from gateway.edge.store_files import DAMAGED, MAIN
 from gateway.edge.tables import MAIN as TABLES
@@ -233,9 +236,9 @@ def test_a_hash_that_collides_does_not_bring_another_address(store: Store, monke
 def test_memory_that_is_short_asks_for_a_smaller_batch(store: Store) -> None:
     """Not a StateError: the batch is halved instead of the service stopped."""
     story, _ = filled(store, count=1)
-    store._cursor.execute("SET memory_limit='1MB'")
+    store._cursor.execute("SET memory_limit='8MB'")
     with pytest.raises(MemoryError):
-        store.load(Needs(addresses=frozenset(f"{n}@x.example" for n in range(200_000))), story.now)
+        store.load(Needs(addresses=frozenset(f"{n}@x.example" for n in range(300_000))), story.now)
 
 
 # --- Start-up, outbox, spool ----------------------------------------------------------------
@@ -442,19 +445,15 @@ def test_a_damaged_file_is_set_aside_and_rebuilt(tmp_path: Path, name: str, harm
 
 
 def killed(desk: Desk, target: Path) -> None:
-    """A copy of the files as a kill -9 leaves them: content in the write-ahead logs."""
+    """Two more frames, and a copy of all files as a kill -9 leaves them: rows in the write-ahead logs."""
     store = desk.open()
-    journal = desk.state / "journal"
-    seq = store.applied_seq
-    from gateway.edge.journal import Journal
-
-    with_journal = Journal(journal)
+    journal = Journal(desk.state / "journal")
     for rows, raws in desk.story.frames(2):
-        seq += 1
-        with_journal.append(seq, frames.encode(rows, at=desk.story.now, cause="mail"))
+        seq = journal.last_seq + 1
+        journal.append(seq, frames.encode(rows, at=desk.story.now, cause="mail"))
         desk.keep(raws)
         store.write(seq, rows, raws)
-    with_journal.close()
+    journal.close()
     shutil.copytree(desk.state, target)
     store.close()
 
@@ -481,6 +480,20 @@ def test_a_damaged_log_never_loses_a_row(tmp_path: Path, part: int) -> None:
             wal.unlink()
         else:
             wal.write_bytes(content)
+    assert Desk(tmp_path / "copy", desk.story).hash() == before
+
+
+@pytest.mark.parametrize("name", [f"{MAIN}.wal", "mail-2026-11.duckdb.wal"])
+def test_a_lost_log_of_one_file_is_noticed(tmp_path: Path, name: str) -> None:
+    """The file opens without complaint and with fewer rows; the marks of the other file tell."""
+    desk = Desk(tmp_path / "run", Story(3, mails=10))
+    desk.run(2)
+    killed(desk, tmp_path / "copy")
+    (tmp_path / "copy" / name).unlink()
+    before = desk.hash()
+    store = Store.open(tmp_path / "copy")
+    assert store.replay_from < 4
+    store.close()
     assert Desk(tmp_path / "copy", desk.story).hash() == before
 
 
@@ -540,9 +553,6 @@ def test_a_mail_file_whose_frames_are_gone_is_asked_for_once_only(tmp_path: Path
 
 
 def test_a_database_that_another_process_holds_is_not_damage(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     Store.open(tmp_path).close()
     code = f"import duckdb,sys; c = duckdb.connect({str(tmp_path / MAIN)!r}); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

@@ -2,11 +2,12 @@
 
 Customers and forgers write with swaks, agents read and answer their IMAP mailbox with s-nail through
 the submission door, tests read mailboxes with imaplib. Nothing here knows more than a mail user or
-an operator would: no state file is opened.
+an operator would: no state file is opened, the control socket is the one that ``mailwicket tickets`` asks.
 """
 
 from __future__ import annotations
 
+import email
 import email.policy
 import imaplib
 import json
@@ -18,14 +19,19 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import make_msgid, parseaddr
 from pathlib import Path
 from typing import Any
 
 from servers import PASSWORD, PATH, Town, answers, until
 
+from gateway.edge.control import ask
+
 Row = dict[str, Any]
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOKEN = re.compile(r"t-[a-z0-9]+\.[a-z0-9]+-[a-z2-7]{20}", re.IGNORECASE)
+# What the agents call themselves in their mail programs; mailwicket.toml has their full names.
+CLIENT_NAMES = {"anna@acme.example": "Anna A.", "bert@acme.example": "Bert B."}
 # What tells an agent's mail client about the ticket; no customer shall see any of it.
 INTERNAL_HEADERS = ("list-id", "x-mailwicket-ticket", "x-mailwicket-queue", "x-mailwicket-status", "bcc", "sender")
 
@@ -71,6 +77,14 @@ class Received:
         return found[0]
 
 
+def _fetched(client: imaplib.IMAP4, number: str) -> Received:
+    _, data = client.fetch(number, "(BODY.PEEK[])")
+    assert isinstance(data[0], tuple)
+    raw = data[0][1]
+    parsed = email.message_from_bytes(raw, _class=EmailMessage, policy=email.policy.default)
+    return Received(number=int(number), raw=raw, mail=parsed)
+
+
 class Mailbox:
     def __init__(self, town: Town, address: str) -> None:
         self.town, self.address = town, address
@@ -82,13 +96,7 @@ class Mailbox:
             client.login(self.address, PASSWORD)
             client.select("INBOX", readonly=True)
             _, found = client.search(None, "ALL")
-            mails = []
-            for number in found[0].split():
-                _, data = client.fetch(number, "(BODY.PEEK[])")
-                raw = data[0][1]
-                parsed = email.message_from_bytes(raw, _class=EmailMessage, policy=email.policy.default)
-                mails.append(Received(number=int(number), raw=raw, mail=parsed))
-            return mails
+            return [_fetched(client, number) for number in found[0].decode().split()]
         finally:
             client.logout()
 
@@ -133,8 +141,6 @@ def write(
     attach: Iterable[tuple[str, str, Path]] = (),
 ) -> str:
     """A customer's mail to the ``mx`` door, with TLS; returns its Message-ID with brackets."""
-    from email.utils import make_msgid, parseaddr
-
     message_id = make_msgid(domain=parseaddr(sender)[1].partition("@")[2])
     arguments = ["--tls", "--from", parseaddr(sender)[1], "--to", to, "--h-From", sender, "--h-To", to]
     arguments += ["--header", f"Subject: {subject}", "--header", f"Message-Id: {message_id}", "--body", body]
@@ -158,12 +164,13 @@ def post(town: Town, mail: EmailMessage, mail_from: str, *to: str, login: str | 
     return swaks(town, *arguments, port=town.ports.submission)
 
 
-def answer(town: Town, address: str, mail: Received, text: str, *, name: str = "") -> None:
+def answer(town: Town, address: str, mail: Received, text: str) -> None:
     """The person at ``address`` opens ``mail`` in the own IMAP mailbox and replies above the quotation."""
     who = address.replace("@", "%40")
+    name = CLIENT_NAMES[address]
     settings = town.root / "mailrc"
     settings.write_text(
-        f"set v15-compat from='{name} <{address}>' hostname={address.partition('@')[2]}\n"
+        f"set v15-compat errexit from='{name} <{address}>' hostname={address.partition('@')[2]}\n"
         f"set mta=smtp://{who}:{PASSWORD}@localhost:{town.ports.submission} smtp-auth=plain smtp-use-starttls\n"
         f"set tls-verify=strict tls-ca-file={town.certs.ca} tls-ca-no-defaults\n"
         f"set imap-auth=login sendcharsets=utf-8 sendwait indentprefix='> '\n"
@@ -243,6 +250,8 @@ class Desk:
         self._log = root / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._seen = 0
+        # The system's trust store, as OpenSSL finds it: here it knows the test's authority only.
+        self.trust = town.certs.ca
         ports = town.ports
         self.config.write_text(_TOML.format(
             state=self.state, reply_domain=door.reply_domain, queue=door.queue, smtp=ports.desk_smtp,
@@ -251,9 +260,8 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        # The system's trust store, as OpenSSL finds it: here it knows the test's authority only.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("MAILWICKET")}
-        return {**kept, "SSL_CERT_FILE": str(self.town.certs.ca), "PYTHONPATH": str(CHECKOUT)}
+        return {**kept, "SSL_CERT_FILE": str(self.trust), "PYTHONPATH": str(CHECKOUT)}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)]
@@ -313,10 +321,8 @@ class Desk:
             capture_output=True, text=True, timeout=60, check=False,
         )
 
-    def ask(self, *arguments: str) -> list[Row]:
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, f"{arguments}: {done.stderr}\n{self.said()}"
-        return [json.loads(line) for line in done.stdout.splitlines()]
+    def ask(self, verb: str, **arguments: object) -> list[Row]:
+        return list(ask(self.state / "control.sock", verb, arguments))
 
     def tickets(self) -> list[Row]:
         return self.ask("tickets")
@@ -329,7 +335,7 @@ class Desk:
 
     def show(self, key: str) -> Row:
         """Ticket, messages, events and decisions of ``key``."""
-        return self.ask("show", key)[0]
+        return self.ask("show", key=key)[0]
 
     def status(self, key: str) -> str:
         return str(self.show(key)["ticket"]["status"])
@@ -346,3 +352,25 @@ class Desk:
 
         # Twice: between the looks a mail may have been on the wire.
         until(lambda: settled() and settled(), "the desk to fall quiet")
+
+
+# --- How stories begin ----------------------------------------------------------------------
+
+
+def opened(desk: Desk, town: Town, subject: str) -> str:
+    """Ann's new ticket: its key in brackets, once it is acknowledged."""
+    write(town, "Ann Example <ann@cust.example>", desk.door.queue, subject, f"I have a question: {subject}?")
+    ack = Mailbox(town, "ann@cust.example").wait_about(subject)
+    return ack.subject.partition("[")[2].partition("]")[0]
+
+
+def forged(notice: Received, sender: str, text: str) -> EmailMessage:
+    """A mail in an agent's name by somebody who saw her notice: address, ids and subject all fit."""
+    mail = EmailMessage()
+    mail["From"] = f"The Agent <{sender}>"
+    mail["To"] = notice.header("reply-to")
+    mail["Subject"] = f"Re: {notice.subject}"
+    mail["In-Reply-To"] = notice.header("message-id")
+    mail["Message-ID"] = make_msgid(domain="elsewhere.example")
+    mail.set_content(text)
+    return mail

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from email.utils import make_msgid
 
 import pytest
-from desk import Desk, Mailbox, answer, post, write
+from desk import Desk, Mailbox, Received, answer, post, write
 from servers import Town
 
 pytestmark = [pytest.mark.servers, pytest.mark.journey]
@@ -26,29 +26,40 @@ def with_picture(sender: str, to: str, subject: str, text: str) -> EmailMessage:
     mail.set_content(text)
     page = "".join(f"<p>{line}</p>" for line in text.splitlines())
     mail.add_alternative(f'<html><body>{page}<p><img src="cid:pixel@here" alt=""></p></body></html>', subtype="html")
-    mail.get_payload()[1].add_related(PIXEL, "image", "png", cid="<pixel@here>", filename="pixel.png")
+    shown = mail.get_body(("html",))
+    assert isinstance(shown, EmailMessage)
+    shown.add_related(PIXEL, "image", "png", cid="<pixel@here>", filename="pixel.png")
     mail.add_attachment(SHEET, "application", "pdf", filename="Bericht März.pdf")
     return mail
 
 
 def test_pictures_and_files_go_along_byte_for_byte(desk: Desk, town: Town, ann: Mailbox, anna: Mailbox) -> None:
-    asked = with_picture("Ann Example <ann@cust.example>", desk.door.queue, "Look at this", "It looks like this.")
+    """Both ways, in text and HTML; the agent's command stands in both of hers and in none of the customer's."""
+    subject = "Größe „XL“ passt nicht 🙁"
+    asked = with_picture("Änn Exämple <ann@cust.example>", desk.door.queue, subject, "It looks like this.")
     assert post(town, asked, "ann@cust.example", desk.door.queue).taken
-    notice = anna.wait_about("Look at this")
-    for name, octets in (("pixel.png", PIXEL), ("Bericht März.pdf", SHEET)):
-        assert notice.part(name).get_content() == octets
-    shown = notice.part("pixel.png")["content-id"].strip("<> ")
-    assert f"cid:{shown}" in notice.html, "the picture stands in the text, not below it"
+    notice = anna.wait_about(subject)
+    assert notice.mail["from"].addresses[0].display_name == "Änn Exämple via Acme Support"
+    complete(notice)
 
-    back = with_picture("Anna Ahlberg <anna@acme.example>", notice.header("reply-to"), f"Re: {notice.subject}", "And now like that.")
+    back = with_picture(
+        "Anna A. <anna@acme.example>", notice.header("reply-to"), f"Re: {notice.subject}", "#pending\nThen like that, 50 €."
+    )
     back["In-Reply-To"] = notice.header("message-id")
     token = notice.mail["reply-to"].addresses[0].addr_spec
     assert post(town, back, anna.address, token, login=anna.address).taken
-    reply = ann.wait_about("Look at this", text="And now like that.")
+    reply = ann.wait_about(subject, text="Then like that, 50 €.")
+    assert str(reply.mail["to"].addresses[0]) == "Änn Exämple <ann@cust.example>"
+    assert "Then like that, 50 €." in reply.html
+    assert "#pending" not in reply.everything
+    complete(reply)
+
+
+def complete(mail: Received) -> None:
     for name, octets in (("pixel.png", PIXEL), ("Bericht März.pdf", SHEET)):
-        assert reply.part(name).get_content() == octets
-    shown = reply.part("pixel.png")["content-id"].strip("<> ")
-    assert f"cid:{shown}" in reply.html
+        assert mail.part(name).get_content() == octets
+    shown = mail.part("pixel.png")["content-id"].strip("<> ")
+    assert f"cid:{shown}" in mail.html, "the picture stands in the text, not below it"
 
 
 def test_an_agent_on_copy_gets_no_second_copy(desk: Desk, town: Town, anna: Mailbox, bert: Mailbox) -> None:
@@ -73,7 +84,8 @@ def test_a_second_answer_waits_until_its_writer_has_seen_the_first(
     answer(town, anna.address, theirs[anna], "The blue one.")
     ann.wait_about("Which cable", text="The blue one.")
     answer(town, bert.address, theirs[bert], "The red one.")
-    held = bert.wait_about("Which cable", text="Anna Ahlberg answered")
+    held = bert.wait_about("Which cable", text="a colleague answered while you were writing")
+    assert "Anna" in held.text
     assert "#send" in held.text
     desk.quiet()
     assert not [m for m in ann.about("Which cable") if "The red one." in m.text]

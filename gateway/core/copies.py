@@ -1,0 +1,70 @@
+"""One mail that came by two ways (architecture ruling 2): what the second copy does.
+
+The copies have Message-ID, From and body in common (core/understand.py). Their envelopes differ, and with
+them what they prove: a copy to a reply address says where a mail belongs that the first copy, to the
+queue's address, had opened a ticket for.
+"""
+
+from __future__ import annotations
+
+from gateway.core import act
+from gateway.core.case import DEAD, WAITING, Case, is_agents, link
+from gateway.core.model import Decision, Message, Ticket, Token
+from gateway.core.understand import tokens
+
+
+def is_copy(case: Case) -> bool:
+    """A known mail by another way, unless only this way proves where it belongs or who wrote it."""
+    first = _first_copy(case)
+    if first is None:
+        return False
+    opened = case.context.living(first.ticket) if first.ticket is not None else None
+    if opened is None:
+        return case.ticket is None
+    if is_agents(case) and case.facts.identity.level >= 3:
+        return opened.id == case.ticket and first.hold != "unproven"
+    return True
+
+
+def second_copy(case: Case) -> Decision:
+    """Ruling 2: one mail that came by two ways is one message; a token in either way decides."""
+    first = _first_copy(case)
+    assert first is not None  # is_copy looked
+    opened = case.context.living(first.ticket) if first.ticket is not None else None
+    token = next((t for t in tokens(case.spooled.envelope, case.policy) if case.context.living(t.ticket)), None)
+    into = case.context.living(token.ticket) if token else None
+    if opened is None:
+        case.ledger.why("copy", f"second copy of message {first.id}")
+        return link(case, first.id, None)
+    case.ledger.event(opened.id, "copy", actor=case.author(), actor_kind="system", message=first.id)
+    began = first.is_public and (first.author, first.at) == (opened.requester, opened.created_at)
+    if token is None or into is None or into.id == opened.id or not began or opened.first_reply_at is not None or (
+        into.status in DEAD
+    ):
+        case.ledger.why("copy", f"second copy of message {first.id}")
+        return link(case, first.id, opened.id)
+    _merge_copy(case, first, opened, into, token)
+    case.ledger.why("copy_merged", "the other copy was addressed to a reply address of another ticket")
+    return link(case, first.id, into.id)
+
+
+def _merge_copy(case: Case, first: Message, opened: Ticket, into: Ticket, token: Token) -> None:
+    """The ticket that the first copy opened becomes a reply on the token's."""
+    ledger, is_auto = case.ledger, first.mail_class != "human"
+    party = case.context.persons.get(token.party)
+    known = party is not None and party.id == first.author
+    known = known or any(f.person == first.author and f.role != "holder" for f in ledger.followers(into.id))
+    ledger.event(
+        into.id, "customer_reply", actor=first.author, actor_kind="customer" if known else "collaborator",
+        message=first.id, is_public=True, is_auto=is_auto,
+    )
+    # Whoever only holds another's reply address may add to the ticket, not listen to it (security §3.2).
+    act.merge(ledger, opened.id, into.id, act.Actor(kind="system", person=None), "cc" if known else "holder")
+    if into.status in WAITING and not is_auto:
+        act.set_status(ledger, into.id, "open", act.Actor(kind="customer", person=first.author))
+
+
+def _first_copy(case: Case) -> Message | None:
+    """The stored message that this mail is a copy of, as it is now."""
+    found = [m for copies in case.context.copies.values() for m in copies if m.id == case.facts.copy_of]
+    return found[-1] if found else None

@@ -1,0 +1,1 @@
+"""The outside world: disk, network, database, processes. One library a module, and no decisions."""
