@@ -31,7 +31,7 @@ soak: $(VENV)/.dev      ## the long ones: crashes, floods, fuzzing
 
 notebooks: $(VENV)/.dev ## JupyterLab on the demo's snapshot
 	@$(BIN)/python -m gateway demo --quiet --snapshot .cache/demo
-	cd notebooks && MAILWICKET_SNAPSHOTS=$(CURDIR)/.cache/demo ../$(BIN)/jupyter lab
+	cd notebooks && MAILWICKET_SNAPSHOTS='$(CURDIR)/.cache/demo' ../$(BIN)/jupyter lab
 
 lock:           ## pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock
@@ -42,16 +42,29 @@ clean:          ## forget environment, caches and the demo's state
 	rm -rf $(VENV) .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "mailwicket needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1)."; \
-	  echo "Install one (Debian 12: apt install python3 python3-pip) or name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is missing: apt install python3-pip"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "mailwicket needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)."; \
+	  echo "Install one (Debian 12: apt install python3 python3-pip) or name it: make PYTHON=/path/to/python3.11"; \
+	  exit 1; } >&2
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+	  echo "mailwicket needs pip for $(PYTHON) (Debian 12: apt install python3-pip)."; exit 1; } >&2
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV); }
+
+# The first lines of the script are pip's way round blanks in paths, which a #! line cannot hold.
+define SCRIPT
+#!/bin/sh
+'''exec' "$(CURDIR)/$(BIN)/python" "$$0" "$$@"
+' '''
+import sys
+sys.path.insert(0, "$(CURDIR)")
+from gateway.cli import main
+sys.exit(main())
+endef
+export SCRIPT
 
 $(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
 	@test -e $(VENV)/.dev || { echo "installing the libraries into $(VENV) …"; $(INSTALL) -r requirements.lock; }
-	@printf '#!%s\nimport sys\nsys.path.insert(0, "%s")\nfrom gateway.cli import main\nsys.exit(main())\n' \
-	  "$(CURDIR)/$(BIN)/python" "$(CURDIR)" > $(BIN)/mailwicket && chmod +x $(BIN)/mailwicket
+	@printf '%s\n' "$$SCRIPT" > $(BIN)/mailwicket && chmod +x $(BIN)/mailwicket
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

@@ -56,6 +56,7 @@ class Send:
 
     smarthost: Endpoint | None
     tls: Literal["starttls", "implicit", "none"]
+    cafile: Path | None
     username: str | None
     password_file: Path | None
     maildir: Path | None

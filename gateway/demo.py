@@ -13,7 +13,7 @@ import logging
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_string
@@ -181,7 +181,7 @@ async def _play(console: Console, *, keep: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def desk(config: configuration.Config):  # type: ignore[no-untyped-def]  # an AsyncIterator of Gateway
+async def desk(config: configuration.Config) -> AsyncIterator[Gateway]:
     """A running gateway for the length of a block; its error, if it ends early."""
     gateway = Gateway(config)
     running = asyncio.create_task(gateway.run())

@@ -131,5 +131,5 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [*(h for h in root.handlers if not isinstance(h, _Handler)), handler]
     root.setLevel(level.upper())
-    # Its debug lines repeat every octet of every conversation.
-    logging.getLogger("mail.log").setLevel(max(logging.INFO, root.level))
+    # Its lines tell every connection, and below info every octet; a mail has one line of ours.
+    logging.getLogger("mail.log").setLevel(max(logging.WARNING, root.level))

@@ -224,6 +224,7 @@ def carrier(config: Config) -> Carrier:
         raise StateError("no way out: set send.smarthost or send.maildir")
     return Smarthost(SmarthostSettings(
         host=send.smarthost.host, port=send.smarthost.port, helo=config.policy.host, tls=send.tls,
+        cafile=str(send.cafile) if send.cafile else None,
         username=send.username, password=send.password() or "",
     ))
 

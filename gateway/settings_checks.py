@@ -135,6 +135,8 @@ def _send(doc: Document) -> Iterator[Problem]:
             'write "starttls" or "implicit", or remove username',
             "none",
         )
+    if path := send.get("cafile"):
+        yield from _readable(doc, "send.cafile", path)
     if path := send.get("password_file"):
         yield from _readable(doc, "send.password_file", path)
         yield from _private(doc, "send.password_file", path, 0o077)

@@ -8,10 +8,12 @@ Limits: one thread a Desk. A Desk keeps the snapshot it opened, also when a newe
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -64,16 +66,29 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._cuts: dict[datetime, int] = {}
+        # Attached, not connected to: DuckDB keeps one open file a path in a process, and would hand out the
+        # replaced snapshot again as long as anybody has it open.
+        self._connection = duckdb.connect(config=CONFIG)
         try:
-            self._connection = duckdb.connect(str(path), read_only=True, config=CONFIG)
-        except duckdb.Error as error:
-            raise SnapshotError(f"{path}: {_first_line(error)}: is it a snapshot? run `mailwicket snapshot`") from error
-        try:
+            self._attach()
             self._read_meta()
             self._connection.execute(statement("relations"))
         except BaseException:
             self._connection.close()
             raise
+
+    def _attach(self) -> None:
+        # What does not fit into memory would else be spilt into the notebook's own directory.
+        spill = Path(tempfile.gettempdir()) / "mailwicket-reports"
+        self._connection.execute(f"SET temp_directory = {quoted(spill)}")
+        self._connection.execute("SET memory_limit = '1GB'")
+        self._connection.execute("SET enable_progress_bar = false")     # it would stand in the notebook's output
+        try:
+            self._connection.execute(f"ATTACH {quoted(self.path)} AS snapshot (READ_ONLY)")
+        except duckdb.Error as error:
+            why = _first_line(error)
+            raise SnapshotError(f"{self.path}: {why}: is it a snapshot? run `mailwicket snapshot`") from error
+        self._connection.execute("USE snapshot")
 
     def _read_meta(self) -> None:
         remedy = "run `mailwicket snapshot` with the Mailwicket that these reports came with"

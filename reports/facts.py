@@ -19,6 +19,7 @@ def add_facts(file: Path, memory_limit: str = "1GB") -> None:
     try:
         with duckdb.connect(str(file), config=CONFIG) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
             connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
             # What does not fit goes to disk, beside the file, where there must be room for it anyway.
             connection.execute(f"SET temp_directory = {quoted(file.parent / 'spill')}")

@@ -203,7 +203,9 @@ class Desk:
     def give_up(self, sent: Sent, reply: str) -> Outcome:
         """The other side refused ``sent`` for good."""
         self.now += MINUTE
-        context = self.context(Needs(outbox=frozenset({sent.row.id}), addresses=frozenset({sent.row.rcpt_to})))
+        tickets = frozenset(() if sent.row.ticket is None else {sent.row.ticket})
+        addresses = frozenset(agent.address for agent in self.policy.agents)
+        context = self.context(Needs(tickets=tickets, addresses=addresses))
         rows = decide_given_up(
             sent.row, reply, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now
         )
@@ -327,7 +329,7 @@ class Desk:
             },
             automatic=auto, opened=opened, stored=stored, notes=notes,
             threads={t: tuple(i for i in ids if i) for t, ids in public.items() if any(ids)},
-            held_notice_at={a.address: a.at for a in auto if a.kind == "held_notice" and a.address in asked.addresses},
+            held_notice_at={a.address: a.at for a in auto if a.kind == "unproven_notice" and a.address in asked.addresses},
             reasons=self._reasons(asked.reasons_of),
             acknowledged=frozenset(
                 (o.ticket, o.recipient) for o in every.outbox

@@ -67,7 +67,7 @@ class Story:
         """One mail: it opens a ticket or joins one; now and then it frees a held one."""
         self.now += self.step
         new = not self.tickets or self.random.random() < 0.5
-        persons = (self._person(),) if new else ()
+        persons: tuple[Person, ...] = (self._person(),) if new else ()
         author = persons[0] if new else self.random.choice(self.persons)
         ticket = self._ticket(author, new)
         note = not new and self.random.random() < 0.3

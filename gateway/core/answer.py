@@ -146,7 +146,8 @@ def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]
         return []
     title = " ".join(f"#{name}" for name in sorted(wanted))
     return [relay.answer_agent(
-        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy, title=title, lines=lines
+        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy,
+        template="result", title=title, lines=lines
     )]
 
 
@@ -164,7 +165,8 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
     if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
         # A notice about unproven mail repeats nothing of it: the writer may be anybody (security §3.2).
         drafts = (relay.answer_agent(
-            "held_notice", agent, case.facts, case.spooled.mail, message, ledger, case.policy,
+            "unproven_notice" if code == "unproven" else "held_notice", agent, case.facts, case.spooled.mail, message,
+            ledger, case.policy, template="held_notice",
             code="question" if code == INTERNAL_QUESTION else code,
             lines=[{"line": line, "valid": valid} for line, valid in lines],
         ),)
@@ -241,5 +243,6 @@ def _newer_answer(case: Case, ticket: int) -> str | None:
     if state.last_agent_at <= notice.created_at:
         return None
     colleague = case.ledger.find(state.last_agent)
-    name = (colleague.name or colleague.address) if colleague else "?"
+    known = case.policy.agent_of_address(colleague.address) if colleague else None
+    name = known.name if known else (colleague.name or colleague.address) if colleague else "?"
     return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

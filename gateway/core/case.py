@@ -67,8 +67,10 @@ class Case:
         return self.ledger.person(identity.address, identity.name) if identity.address else None
 
     def shown_author(self) -> Author:
-        identity = self.facts.identity
-        return Author(person=self.author(), name=header_text(identity.name, 80), address=identity.address)
+        """Agents are shown by their configured names; customers by what they call themselves."""
+        identity, agent = self.facts.identity, self.agent
+        name = agent.name if agent is not None and identity.level >= 3 else header_text(identity.name, 80)
+        return Author(person=self.author(), name=name, address=identity.address)
 
     def content(self, message: int, text: str) -> Content:
         mail = self.spooled.mail

@@ -29,7 +29,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
-AUTOMATIC: frozenset[OutgoingKind] = frozenset(("ack", "reply_rule", "result", "held_notice", "undelivered"))
+AUTOMATIC: frozenset[OutgoingKind] = frozenset(("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Context:
     stored: dict[int, StoredMail] = field(default_factory=dict)           # by message id
     notes: dict[int, tuple[int, ...]] = field(default_factory=dict)       # ticket -> message ids of notes
     threads: dict[int, tuple[str, ...]] = field(default_factory=dict)     # ticket -> Message-IDs of public mail, old to new
-    held_notice_at: dict[str, datetime] = field(default_factory=dict)     # address -> last notice of held mail
+    held_notice_at: dict[str, datetime] = field(default_factory=dict)     # address -> last notice of unproven mail
     reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)  # ticket -> reasons, newest mail first
     acknowledged: frozenset[tuple[int, int]] = frozenset()                # (ticket, person)
 
@@ -128,7 +128,6 @@ class Context:
 def absorb(context: Context, rows: Rows) -> Context:
     """``context`` as it is after ``rows`` were written. Dictionaries are copied, never changed."""
     persons = {p.id: p for p in rows.persons}
-    author_of = {m.id: m for m in rows.messages}
     texts = {t.message: t for t in rows.message_texts}
     own_id = {i.message: i.rfc_id for i in rows.mail_ids if i.role == "self"}
     stored = {
@@ -194,13 +193,14 @@ def absorb(context: Context, rows: Rows) -> Context:
         threads=_grouped(
             context.threads,
             (
-                (e.ticket, own_id[e.message])
+                (e.ticket, stored[e.message].rfc_id)
                 for e in rows.events
-                if e.is_public and e.message in own_id and author_of[e.message].mail_class == "human"
+                if e.is_public and e.message in stored and stored[e.message].rfc_id
+                and stored[e.message].message.mail_class == "human"
             ),
         ),
         held_notice_at={
-            **context.held_notice_at, **{o.rcpt_to: o.created_at for o in rows.outbox if o.kind == "held_notice"}
+            **context.held_notice_at, **{o.rcpt_to: o.created_at for o in rows.outbox if o.kind == "unproven_notice"}
         },
         acknowledged=context.acknowledged | {
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None

@@ -35,7 +35,10 @@ EventKind = Literal[
     "acknowledged",     # an acknowledgement was queued
     "bounced",          # a mail of ours came back; after = RFC 3463 status
 ]
-OutgoingKind = Literal["ack", "reply", "notice", "note_notice", "brief", "held_notice", "result", "undelivered", "reply_rule"]
+OutgoingKind = Literal[
+    "ack", "reply", "notice", "note_notice", "brief", "held_notice", "unproven_notice", "result", "undelivered",
+    "reply_rule",
+]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
 Disposition = Literal["apply", "held", "log", "copy"]

@@ -179,7 +179,7 @@ def acknowledgement(ticket: int, message: int, person: int, mail: Mail, ledger: 
 
 def answer_agent(
     kind: OutgoingKind, agent: Agent, facts: Facts, mail: Mail, message: int | None, ledger: Ledger, policy: Policy,
-    **values: object,
+    *, template: str, **values: object,
 ) -> Draft:
     """A held notice or a command's result: to the registered address, whoever wrote."""
     ticket = facts.match.ticket
@@ -187,7 +187,7 @@ def answer_agent(
     queue = policy.queue(facts.queue)
     reply = make_address(policy.keys, Token(role="a", ticket=ticket or 0, party=person), policy.reply_domain)
     return Draft(
-        kind=kind, template=kind, language=agent.language, ticket=ticket, message=message, recipient=person,
+        kind=kind, template=template, language=agent.language, ticket=ticket, message=message, recipient=person,
         rcpt_to=agent.address, from_name=queue.from_name, from_address=reply, reply_to=reply, to_name=agent.name,
         subject=subject_of(ticket, ledger) if ticket else facts.base_subject, signed_kind="x",
         in_reply_to=mail.message_id, references=(mail.message_id,) if mail.message_id else (),

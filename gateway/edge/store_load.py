@@ -267,7 +267,7 @@ class _Load:
         sent = tuple(
             AutoSent(address=to, ticket=ticket, kind=kind, at=at.replace(tzinfo=UTC)) for to, ticket, kind, at in rows
         )
-        return sent, {s.address: s.at for s in sent if s.kind == "held_notice" and s.address in self.needs.addresses}
+        return sent, {s.address: s.at for s in sent if s.kind == "unproven_notice" and s.address in self.needs.addresses}
 
     def _acknowledged(self, messages: list[Message]) -> frozenset[tuple[int, int]]:
         return frozenset(self._ask(

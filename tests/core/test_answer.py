@@ -34,7 +34,7 @@ def notice(outcome: Outcome, to: str = ANNA) -> Sent:
 
 def sentence(outcome: Outcome, to: str = ANNA) -> str:
     """The one held notice, as its reader reads it."""
-    (found,) = [s for s in outcome.to(to) if s.row.kind == "held_notice"]
+    (found,) = [s for s in outcome.to(to) if s.row.kind in ("held_notice", "unproven_notice")]
     return " ".join(found.text.split())
 
 
@@ -510,7 +510,7 @@ def test_a_forged_agent_with_the_right_reply_address_is_held_and_nothing_is_done
     desk, first = opened()
     out = desk.answer(notice(first), ANNA, "#solved\n\nSend me the money.", envelope=REMOTE)
     assert out.held == "unproven"
-    assert out.kinds() == [("held_notice", ANNA)]
+    assert out.kinds() == [("unproven_notice", ANNA)]
     assert desk.ticket(1).status == "new"
     text = out.sent[0].raw.decode()
     assert "money" not in text
@@ -534,7 +534,7 @@ def test_a_colleagues_reply_address_is_not_my_proof():
     desk, first = opened()
     out = desk.answer(notice(first), BERT, "Hello.")
     assert out.held == "unproven"
-    assert out.kinds() == [("held_notice", BERT)]
+    assert out.kinds() == [("unproven_notice", BERT)]
 
 
 def test_a_thousand_forged_mails_make_one_notice_an_hour():
@@ -548,7 +548,7 @@ def test_a_thousand_forged_mails_make_one_notice_an_hour():
 def test_forged_mails_in_one_batch_make_one_notice():
     desk, first = opened()
     out = desk.receive(*(desk.reply(notice(first), ANNA, f"x{i}", envelope=REMOTE) for i in range(3)))
-    assert out.kinds() == [("held_notice", ANNA)]
+    assert out.kinds() == [("unproven_notice", ANNA)]
 
 
 def test_a_forged_mail_cannot_be_released():

@@ -74,6 +74,10 @@ class Lost(Exception):  # noqa: N818  # that is what happened to the answer
     """The other side went away before it answered."""
 
 
+class Died(Exception):  # noqa: N818
+    """The gateway ended before it was ready; the text is its log."""
+
+
 class Peer:
     """One SMTP session. Every trouble is ``Lost``; the caller opens another one."""
 
@@ -182,7 +186,8 @@ class Site:
     def ready(self) -> None:
         """Wait until doors and database are open."""
         until(lambda: self.said("ready") or self.died(), "a ready gateway")
-        assert self.said("ready"), self.log.read_text("utf-8")
+        if not self.said("ready"):
+            raise Died(self.log.read_text("utf-8"))
 
     def died(self) -> bool:
         return self.process is None or self.process.poll() is not None
@@ -337,4 +342,4 @@ def parts(items: Sequence[Any], count: int) -> list[list[Any]]:
     return [list(items[n::count]) for n in range(count)]
 
 
-__all__ = ["DESK", "Books", "Lost", "Peer", "Site", "environment_number", "parts", "signal", "until", "wire"]
+__all__ = ["DESK", "Books", "Died", "Lost", "Peer", "Site", "environment_number", "parts", "signal", "until", "wire"]

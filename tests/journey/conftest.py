@@ -67,6 +67,11 @@ def ann(town: Town) -> Mailbox:
 
 
 @pytest.fixture
+def ben(town: Town) -> Mailbox:
+    return Mailbox(town, "ben@cust.example")
+
+
+@pytest.fixture
 def eve(town: Town) -> Mailbox:
     return Mailbox(town, "eve@elsewhere.example")
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -92,13 +93,18 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Ports that are free now; all are held until the last is known, so that they differ."""
-    with contextlib.ExitStack() as held:
-        doors = [held.enter_context(socket.socket()) for _ in range(5)]
-        for door in doors:
-            door.bind(("127.0.0.1", 0))
-        mx, submission, imap, lmtp, smtp = (door.getsockname()[1] for door in doors)
-    return Ports(mx=mx, submission=submission, imap=imap, desk_lmtp=lmtp, desk_smtp=smtp)
+    """Ports that are free now, below those that outgoing connections get: these would take them meanwhile."""
+    first, count = 10_000, 5
+    last = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]) - 1
+    found: list[int] = []
+    for port in random.sample(range(first, max(last, first + 1000)), 200):
+        with contextlib.suppress(OSError), socket.socket() as door:
+            door.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            mx, submission, imap, lmtp, smtp = found
+            return Ports(mx=mx, submission=submission, imap=imap, desk_lmtp=lmtp, desk_smtp=smtp)
+    raise OSError(f"no {count} free ports between {first} and {last}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,17 @@ def test_a_mistyped_command_holds_the_mail_and_only_its_writer_is_told(
     assert desk.status(key) == "new"
 
 
+def test_help_is_for_the_agent_who_asks(desk: Desk, town: Town, ann: Mailbox, anna: Mailbox, bert: Mailbox) -> None:
+    key = opened(desk, town, "Elevator stuck")
+    answer(town, anna.address, anna.wait_about(f"[{key}]"), "#help")
+    told = anna.wait_about(f"[{key}]", text="#priority low|normal|high|urgent")
+    assert told.header("auto-submitted") == "auto-replied"
+    desk.quiet()
+    assert len(ann.about(f"[{key}]")) == 1
+    assert len(bert.about(f"[{key}]")) == 1
+    assert desk.status(key) == "new"
+
+
 def test_a_forged_mail_is_told_although_its_victim_just_mistyped_a_command(
     desk: Desk, town: Town, anna: Mailbox
 ) -> None:

@@ -33,13 +33,13 @@ def with_picture(sender: str, to: str, subject: str, text: str) -> EmailMessage:
     return mail
 
 
-def test_pictures_and_files_go_along_byte_for_byte(desk: Desk, town: Town, ann: Mailbox, anna: Mailbox) -> None:
+def test_pictures_and_files_go_along_byte_for_byte(desk: Desk, town: Town, ben: Mailbox, anna: Mailbox) -> None:
     """Both ways, in text and HTML; the agent's command stands in both of hers and in none of the customer's."""
     subject = "Größe „XL“ passt nicht 🙁"
-    asked = with_picture("Änn Exämple <ann@cust.example>", desk.door.queue, subject, "It looks like this.")
-    assert post(town, asked, "ann@cust.example", desk.door.queue).taken
+    asked = with_picture("Bén Exämple <ben@cust.example>", desk.door.queue, subject, "It looks like this.")
+    assert post(town, asked, "ben@cust.example", desk.door.queue).taken
     notice = anna.wait_about(subject)
-    assert notice.mail["from"].addresses[0].display_name == "Änn Exämple via Acme Support"
+    assert notice.mail["from"].addresses[0].display_name == "Bén Exämple via Acme Support"
     complete(notice)
 
     back = with_picture(
@@ -48,8 +48,8 @@ def test_pictures_and_files_go_along_byte_for_byte(desk: Desk, town: Town, ann: 
     back["In-Reply-To"] = notice.header("message-id")
     token = notice.mail["reply-to"].addresses[0].addr_spec
     assert post(town, back, anna.address, token, login=anna.address).taken
-    reply = ann.wait_about(subject, text="Then like that, 50 €.")
-    assert str(reply.mail["to"].addresses[0]) == "Änn Exämple <ann@cust.example>"
+    reply = ben.wait_about(subject, text="Then like that, 50 €.")
+    assert str(reply.mail["to"].addresses[0]) == "Bén Exämple <ben@cust.example>"
     assert "Then like that, 50 €." in reply.html
     assert "#pending" not in reply.everything
     complete(reply)

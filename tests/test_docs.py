@@ -1,0 +1,176 @@
+"""The README tells the truth: its tables are those of the code, and nothing that a user can name is missing.
+
+Run as a program, this file writes the tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from gateway import cli  # noqa: E402
+from gateway.core.command import COMMANDS  # noqa: E402
+from gateway.edge import rules  # noqa: E402
+from gateway.settings_doc import SETTINGS, settings_table  # noqa: E402
+
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |\n" for cells in lines)
+
+
+def commands_table() -> str:
+    rows = []
+    for row in COMMANDS:
+        also = [f"`#{alias}`" for alias in row.aliases] + [f"`{key.capitalize()}:`" for key in row.keys]
+        rows.append((f"`{row.syntax}`", row.help, " ".join(also), "yes" if row.by_rule else ""))
+    return table(("command", "meaning", "also", "by rule"), rows)
+
+
+def verbs_table() -> str:
+    rows = []
+    for verb in cli.COMMANDS:
+        words = ["mailwicket", verb.name]
+        for names, options in verb.arguments:
+            if names[-1] == "--json":
+                continue
+            word = names[-1] if names[-1].startswith("-") else str(options.get("metavar", names[0]))
+            if names[-1].startswith("-") and "action" not in options:
+                word += f" {options.get('metavar', names[-1].lstrip('-').upper())}"
+            if options.get("nargs") == "+":
+                word += " …"
+            words.append(f"[{word}]" if names[-1].startswith("-") else word)
+        rows.append((f"`{' '.join(words)}`", verb.help))
+    return table(("command", "what it does"), rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "commands": commands_table,
+    "rules": rules.documentation,
+    "settings": settings_table,
+    "verbs": verbs_table,
+}
+
+
+def block(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_table_is_that_of_the_code(name: str) -> None:
+    found = block(name).search(TEXT)
+    assert found, f"README.md has no <!-- {name} --> … <!-- /{name} -->"
+    assert found[2] == BLOCKS[name](), "renew it with: .venv/bin/python tests/test_docs.py"
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert found, f"README.md has no section {title}"
+    return found[1]
+
+
+def test_every_setting_command_and_verb_is_named() -> None:
+    """The same through other eyes: a table that lost a row in its generator would pass the test above."""
+    for setting in SETTINGS:
+        assert f"`{setting.key}`" in section("Settings")
+    for row in COMMANDS:
+        for word in (row.name, *row.aliases):
+            assert re.search(rf"`#{re.escape(word)}\b", section("Commands in a mail")), word
+    for verb in cli.COMMANDS:
+        assert f"`mailwicket {verb.name}" in section("The command line")
+        for names, _ in verb.arguments:
+            assert names[-1] in section("The command line") or not names[-1].startswith("-")
+
+
+def test_every_library_has_its_reason_and_no_other_is_named() -> None:
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted} - {"mailwicket"}
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", section("Libraries"), re.MULTILINE)[1:]
+    told = {re.sub(r"\[(.+?)\]\(.*\)", r"\1", name): why for cell, why in rows for name in cell.split(", ")}
+    assert set(told) - {"---"} == names
+    assert all(len(why) > 10 for name, why in told.items() if name != "---")
+
+
+def test_every_library_is_used() -> None:
+    """aioimaplib waits for the mailbox way; whoever is no longer imported leaves the list."""
+    imported = set()
+    for package in ("gateway", "reports"):
+        for path in (ROOT / package).rglob("*.py"):
+            imported |= set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text("utf-8"), re.MULTILINE))
+    modules = {"mail-parser": "mailparser", "great-tables": "great_tables"}
+    project = PYPROJECT["project"]
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["reports"]]:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert modules.get(name, name) in imported or name == "aioimaplib", name
+
+
+def test_the_first_screen_has_both_commands() -> None:
+    first = TEXT.splitlines()[:16]
+    assert [line for line in first if line.startswith("make demo ")]
+    assert [line for line in first if line.startswith("make test ")]
+
+
+def test_the_rooms_of_the_journey_exist() -> None:
+    for name in re.findall(r"`((?:edge|mime|core)/\w+)`", section("The life of a mail")):
+        assert (ROOT / "gateway" / f"{name}.py").is_file(), name
+    for name in re.findall(r"`((?:gateway|tests)/[\w/]+\.\w+)`", TEXT):
+        assert (ROOT / name).is_file(), name
+
+
+def test_links_and_sections_of_the_checkout_exist() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+def toml_blocks() -> list[str]:
+    return re.findall(r"^```toml\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", toml_blocks())
+def test_every_example_of_configuration_is_valid(text: str, tmp_path: Path) -> None:
+    """Each example, completed by what it leaves to the reader, loads without a problem."""
+    from gateway import config
+
+    given = tomllib.loads(text)
+    rest = {
+        "mailwicket": '[mailwicket]\nhost = "desk.acme.example"\nreply_domain = "reply.acme.example"\n',
+        "queue": '[[queue]]\nname = "support"\naddress = ["support@acme.example"]\n',
+        "agent": '[[agent]]\nlogin = "anna"\naddress = ["anna@acme.example"]\n',
+    }
+    file = tmp_path / "mailwicket.toml"
+    file.write_text(text + "".join(more for name, more in rest.items() if name not in given), "utf-8")
+    loaded = config.load(file, state=tmp_path / "state", first_start=False)
+    assert loaded.policy.queues[0].name == "support"
+
+
+def test_every_command_shown_in_a_mail_is_one() -> None:
+    from gateway.core.command import names
+
+    for word in re.findall(r"(?<![\w`#(])#([a-z_]+)\b", re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", TEXT, flags=re.DOTALL)):
+        assert word in names(), word
+
+
+def test_every_target_of_the_makefile_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"(?:`|^)make ([a-z]+)", TEXT, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+if __name__ == "__main__":
+    for name_, made in BLOCKS.items():
+        TEXT = block(name_).sub(lambda found, made=made: found[1] + made() + found[3], TEXT)  # type: ignore[misc]
+    README.write_text(TEXT, "utf-8")
