@@ -83,6 +83,7 @@ class Config:
     send: Send
     memory_limit: str  # in DuckDB's words: "512MB"
     workers: int
+    zone: str
     log: Log
     warnings: tuple[Problem, ...] = ()
 
@@ -170,7 +171,7 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         listen=Listen(**document.one("listen")),
         send=Send(**send),
         memory_limit=top["memory_limit"],
-        workers=top["workers"],
+        workers=top["workers"], zone=top["zone"],
         log=Log(**document.one("log")),
         warnings=tuple(w for warn in settings_checks.WARNINGS for w in warn(document)),
     )

@@ -19,6 +19,7 @@ import duckdb
 
 from gateway.books import Bookkeeper
 from gateway.config import Config
+from gateway.edge.publish import publish
 from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import schema_of
@@ -75,7 +76,7 @@ class Counter:
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
             "status": self.status,
         }
-        return reading | {"backup": self.backup} if self.books else reading
+        return reading | {"backup": self.backup, "snapshot": self.snapshot} if self.books else reading
 
     # --- Verbs ---
 
@@ -158,6 +159,15 @@ class Counter:
         given = args.get("directory")
         place = backup(self.store, Path(str(given)) if given else None)
         yield {"backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir())}
+
+    def snapshot(self, args: Row) -> Iterator[Row]:
+        """Publish now what reports and notebooks read."""
+        policy = self.config.policy
+        agents = [(address, agent.login) for agent in policy.agents for address in agent.addresses]
+        file = publish(
+            self.store.reader, self.config.state, datetime.now(UTC), key=policy.key, zone=self.config.zone, agents=agents
+        )
+        yield {"snapshot": str(file), "bytes": file.stat().st_size}
 
     # --- Parts ---
 

@@ -2,7 +2,7 @@
 
 Two batches are on their way at once: one in the parser processes, one on the writer thread. A
 batch that fails is halved; a mail that fails alone three times is stored unread ("opaque") on hold,
-so that it never stops the mail behind it (architecture ruling 1).
+so that it never stops the mail behind it (architecture ruling 1). If even that fails, it waits in spool/bad.
 """
 
 from __future__ import annotations
@@ -91,18 +91,19 @@ class Intake:
     async def _commit(self, batch: list[_Waiting]) -> None:
         begun = time.perf_counter()
         decisions = await self.books.on_writer(self._decide_and_write, batch)
-        ids = [w.spooled.spool_id for w in batch]
-        await asyncio.to_thread(self.spool.finish, ids)
-        self._in_flight -= frozenset(ids)
+        decided = [(w, d) for w, d in zip(batch, decisions, strict=True) if d is not None]
+        await asyncio.to_thread(self.spool.finish, [w.spooled.spool_id for w, _ in decided])
+        self._in_flight -= frozenset(w.spooled.spool_id for w in batch)
         took = (time.perf_counter() - begun) * 1000 / len(batch)
-        for waiting, decision in zip(batch, decisions, strict=True):
+        for waiting, decision in decided:
             _log(waiting, decision, took)
 
     # On the writer thread from here on.
 
-    def _decide_and_write(self, batch: list[_Waiting]) -> list[Decision]:
+    def _decide_and_write(self, batch: list[_Waiting]) -> list[Decision | None]:
+        """The decisions in the order of ``batch``; None for a mail that was set aside."""
         try:
-            return self._whole(batch)
+            return [*self._whole(batch)]
         except MailwicketError:
             raise   # journal or store refuse: nothing is decided any more, the service stops
         except Exception as error:  # a bug must not stop the mail behind it
@@ -112,10 +113,10 @@ class Intake:
             log.exception("batch_failed", spool_id=batch[0].spooled.spool_id)
             return self._alone(batch[0], error)
 
-    def _alone(self, waiting: _Waiting, error: Exception) -> list[Decision]:
+    def _alone(self, waiting: _Waiting, error: Exception) -> list[Decision | None]:
         for _ in range(TRIES - 1):
             try:
-                return self._whole([waiting])
+                return [*self._whole([waiting])]
             except MailwicketError:
                 raise
             except Exception as again:  # noqa: BLE001
@@ -123,7 +124,15 @@ class Intake:
         why = f"could not be decided: {type(error).__name__}"
         mail = replace(waiting.spooled.mail, opaque=why, text="", html="", parts=(), text_from="none")
         opaque = replace(waiting, spooled=replace(waiting.spooled, mail=mail))
-        return self._whole([opaque])
+        try:
+            return [*self._whole([opaque])]
+        except MailwicketError:
+            raise
+        except Exception:  # else the next start would stumble over it again, and every one after
+            spool_id = waiting.spooled.spool_id
+            log.exception("undecidable", spool_id=spool_id, remedy="look into spool/bad and report it")
+            self.spool.quarantine(spool_id, why)
+            return [None]
 
     def _whole(self, batch: list[_Waiting]) -> list[Decision]:
         now = datetime.now(UTC)

@@ -67,6 +67,7 @@ _ROWS: tuple[tuple[str, str, Kind, Any, str, Any], ...] = (
      "Domain of reply and bounce addresses; all of its mail must be handed to us.", "reply.acme.example"),
     ("mailwicket", "reply_to_token", kind.FLAG, False,
      "Give customers a personal Reply-To address too; answers to it thread without a sender check.", True),
+    ("mailwicket", "zone", kind.ZONE, "UTC", "Time zone in which reports count days.", "Europe/Berlin"),
     ("mailwicket", "memory_limit", kind.MEMORY, "512MB", "Memory of the database.", "1GB"),
     ("mailwicket", "workers", kind.WORKERS, 2, "Processes that parse mail.", 4),
     ("listen", "smtp", kind.DOOR, "127.0.0.1:2525", "SMTP door.", "0.0.0.0:25"),

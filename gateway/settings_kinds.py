@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gateway.core import address
 from gateway.errors import AddressError
@@ -109,6 +110,14 @@ def _workers(value: Any) -> int:
     if not 1 <= (count := _count(value)) <= 64:
         raise ValueError("write a whole number from 1 to 64, without quotes")
     return count
+
+
+def _zone(value: Any) -> str:
+    text = _string(value, "Europe/Berlin")
+    try:
+        return ZoneInfo(text).key
+    except (ValueError, OSError, KeyError) as error:     # ZoneInfoNotFoundError is a KeyError
+        raise ValueError('write an IANA time zone, such as "Europe/Berlin"') from error
 
 
 def _bytes(value: Any) -> int:
@@ -225,6 +234,7 @@ NAME = Kind(words="name", read=_login)
 LANGUAGE = Kind(words=" or ".join(LANGUAGES), read=_choice(LANGUAGES))
 FLAG = Kind(words="true or false", read=_flag)
 COUNT = Kind(words="number", read=_count)
+ZONE = Kind(words="IANA zone", read=_zone)
 WORKERS = Kind(words="number, 1-64", read=_workers)
 SIZE = Kind(words="size", read=_size)
 MEMORY = Kind(words="size", read=_memory)

@@ -167,7 +167,7 @@ class _Load:
     # --- By ticket ---
 
     def _tickets(self, wanted: Iterable[int | None]) -> dict[int, Ticket]:
-        """The tickets, and those they were merged into."""
+        """The tickets, those they were merged into, and those that were merged into them."""
         out: dict[int, Ticket] = {}
         asked: set[int] = set()
         missing = _numbers(wanted)
@@ -176,6 +176,14 @@ class _Load:
             out |= {t.id: t for t in found}
             asked |= missing
             missing = _numbers(t.merged_into for t in found) - asked
+        # What was merged into them brought its notes along, and those must not leak either.
+        fresh = list(out)
+        while fresh:
+            found = TICKET.fetch(
+                self.cursor, "merged_into IS NOT NULL AND merged_into IN (SELECT unnest($1::BIGINT[]))", fresh
+            )
+            fresh = [t.id for t in found if t.id not in out]
+            out |= {t.id: t for t in found}
         return dict(sorted(out.items()))
 
     def _subjects(self, tickets: Collection[int]) -> dict[int, str]:

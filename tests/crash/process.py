@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -336,10 +336,3 @@ def _alive(pid: int) -> bool:
 
 def environment_number(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
-
-
-def parts(items: Sequence[Any], count: int) -> list[list[Any]]:
-    return [list(items[n::count]) for n in range(count)]
-
-
-__all__ = ["DESK", "Books", "Died", "Lost", "Peer", "Site", "environment_number", "parts", "signal", "until", "wire"]

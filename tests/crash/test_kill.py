@@ -43,7 +43,7 @@ class Storm:
 
 @pytest.fixture(scope="module", params=[
     pytest.param(environment_number("MAILWICKET_KILLS", CI), id="some"),
-    pytest.param(SOAK, id="many", marks=pytest.mark.soak),
+    pytest.param(SOAK, id="many", marks=pytest.mark.soak),  # of which `make test` has no time
 ])
 def storm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
     seed = environment_number("MAILWICKET_SEED", int.from_bytes(os.urandom(4)))

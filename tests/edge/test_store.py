@@ -188,6 +188,8 @@ def test_a_merged_ticket_brings_the_living_one(store: Store) -> None:
     context = store.load(Needs(tickets=frozenset({a.id})), story.now)
     living = context.living(a.id)
     assert set(context.tickets) == {a.id, b.id, c.id} and living is not None and living.id == c.id
+    # Their notes are looked for in answers on the living one, so the other direction is loaded as well.
+    assert set(store.load(Needs(tickets=frozenset({c.id})), story.now).tickets) == {a.id, b.id, c.id}
     store.write(3, Rows(tickets=(replace(c, merged_into=a.id),)), {})
     assert set(store.load(Needs(tickets=frozenset({a.id})), story.now).tickets) == {a.id, b.id, c.id}
 

@@ -49,7 +49,7 @@ def execute(snapshots: Path, tmp_path: Path, tz: str = "UTC") -> tuple[dict[str,
     notebook = nbformat.read(REVIEW, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(NUMBERS))
     place = {"metadata": {"path": str(tmp_path)}}
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place)
+    client = nbclient.NotebookClient(notebook, timeout=240, startup_timeout=240, kernel_name="python3", resources=place)
     with environment(MAILWICKET_SNAPSHOTS=str(snapshots), PYTHONPATH=str(REPOSITORY), TZ=tz, IPYTHONDIR=str(tmp_path)):
         client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -79,6 +79,7 @@ def quiet_jupyter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
 
 
+@pytest.mark.timeout(900)   # three kernels start more slowly than anything else here
 @pytest.mark.usefixtures("quiet_jupyter")
 def test_the_review_shows_the_right_numbers_and_they_are_the_same_in_every_time_zone(tmp_path: Path) -> None:
     busy().snapshot(tmp_path / "s")
@@ -101,6 +102,7 @@ def test_the_review_shows_the_right_numbers_and_they_are_the_same_in_every_time_
     assert pictures(drawn) == pictures(outputs)
 
 
+@pytest.mark.timeout(900)   # three kernels start more slowly than anything else here
 @pytest.mark.usefixtures("quiet_jupyter")
 @pytest.mark.parametrize(("history", "said"), [
     (History(), "Nothing is open."),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,10 +166,3 @@ def histories(draw: st.DrawFn, tickets: int = 4, steps: int = 30) -> History:
         else:
             history.add(ticket, "note" if step == "note" else "machine_mail", is_auto=step == "machine")
     return history
-
-
-def events_by(history: History, moment: datetime) -> Iterable[Event]:
-    return (e for e in history.events if e.recorded_at <= moment)
-
-
-__all__ = ["AGENTS", "START", "History", "histories", "live_database", "replace"]
