@@ -45,6 +45,7 @@
       command.py            the command table, and the reader of the block on top of a mail
       command_value.py      readers of command values
       conclude.py           what to do with one mail: the table CASES
+      copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
       act.py                what commands do to a ticket

@@ -126,8 +126,8 @@ class Intake:
         opaque = replace(waiting, spooled=replace(waiting.spooled, mail=mail))
         try:
             return [*self._whole([opaque])]
-        except MailwicketError:
-            raise
+        except (MailwicketError, MemoryError):
+            raise   # memory may be there after a new start; the mail is not to blame
         except Exception:  # else the next start would stumble over it again, and every one after
             spool_id = waiting.spooled.spool_id
             log.exception("undecidable", spool_id=spool_id, remedy="look into spool/bad and report it")

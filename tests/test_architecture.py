@@ -33,14 +33,13 @@ DOORS = {
     "mailparser": r"mime\.library",
     "msgspec": r"edge\.\w+|restore",
     "nh3": r"mime\.text",
-    "rich": r"cli|show|demo",
+    "rich": r"cli|show|demo|explain",
 }
 MODULE, CORE_MODULE, FUNCTION = 450, 320, 60
 # What is larger, its bound, and why; whoever cuts it below the rule takes it off the list.
 LARGE = {
     "gateway/core/model.py": 600,               # the nouns, in one place: nothing in it branches
-    "gateway/core/conclude.py": 340,            # the decision table beside its rows
-    "gateway/core/context.py:absorb": 80,       # one line a table
+    "gateway/core/context.py:absorb": 90,       # one line a table
 }
 
 

@@ -37,7 +37,8 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _split(data: bytes) -> Iterator[bytes]:
-    if not data.startswith(b"From "):
+    # Not by "From " alone: RFC 822 allowed blanks before the colon, and old mails begin with "From : Ann".
+    if not _BEGIN.match(data):
         yield data
         return
     begins = list(_BEGIN.finditer(data))

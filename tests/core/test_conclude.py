@@ -304,14 +304,15 @@ def test_blind_copies_are_never_written():
     assert b"eve@" not in b"".join(s.raw for s in (*out.sent, *reply.sent))
 
 
-def test_a_damaged_reply_address_is_no_reply_address():
+@pytest.mark.parametrize("at", [-1, -20])
+def test_a_damaged_reply_address_is_no_reply_address(at):
+    """Hostile input 32: one letter of the signature changed, even in the customer's own mail."""
     desk, _ = opened()
-    good = customers_address(desk, 1, ANN)
-    bad = good.replace("-", "-", 1)
-    flip = "a" if good[-30] != "a" else "b"
-    bad = good[: good.index("@") - 1] + flip + good[good.index("@"):]
-    out = desk.mail(EVE, bad, "x", rcpts=[bad, SUPPORT])
-    assert bad == good or out.opened == [2]
+    name, _, domain = customers_address(desk, 1, ANN).partition("@")
+    letters = list(name)
+    letters[at] = "a" if letters[at] != "a" else "b"
+    bad = f"{''.join(letters)}@{domain}"
+    assert desk.mail(ANN, bad, "x", subject="Re: Printer broken").opened == [2]
 
 
 def test_a_reply_address_in_capitals_is_the_same_one():

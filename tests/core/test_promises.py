@@ -18,7 +18,7 @@ from gateway.core import lifecycle
 from gateway.core.model import Spooled
 from tests.desk import ANN, ANNA, BERT, BILLING, CARO, DAN, EVE, REPLY_DOMAIN, SUPPORT, Desk, Outcome, Sent
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 AGENTS, CUSTOMERS = (ANNA, BERT, CARO), (ANN, DAN, EVE)
 MACHINE_HEADERS = (
     {}, {}, {}, {"auto_submitted": "auto-replied"}, {"auto_submitted": "auto-generated"}, {"precedence": "bulk"},

@@ -13,7 +13,20 @@ from gateway.core.lifecycle import TRANSITIONS
 from gateway.core.model import PartRef
 from gateway.core.token import read_address, read_message_id
 from tests.core.test_act import ticket
-from tests.desk import ANN, ANNA, BERT, POLICY, REPLY_DOMAIN, START, SUPPORT, Desk, answered, header, opened, with_policy
+from tests.desk import (
+    ANN,
+    ANNA,
+    BERT,
+    POLICY,
+    REPLY_DOMAIN,
+    START,
+    SUPPORT,
+    Desk,
+    answered,
+    header,
+    opened,
+    with_policy,
+)
 
 
 def ledger_of(**changes: object) -> Ledger:
