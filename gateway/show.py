@@ -72,7 +72,7 @@ class Column:
     right: bool = False
     style: bool = False                             # by _STATUS_STYLE
     most: int | None = None                         # cells; longer text ends in an ellipsis
-    words: Callable[[object], str] = lambda value: clean(value)
+    words: Callable[[object], str] = clean
 
 
 def moment(value: object, now: datetime | None = None) -> str:

@@ -24,6 +24,7 @@ from gateway.core.model import (
     MailId,
     Message,
     MessageText,
+    PartRef,
     Processed,
     Spooled,
 )
@@ -73,11 +74,15 @@ class Case:
         return Author(person=self.author(), name=name, address=identity.address)
 
     def content(self, message: int, text: str) -> Content:
-        mail = self.spooled.mail
-        return Content(
-            message=message, text=text, html=mail.html,
-            parts=part_refs(mail.parts, self.spooled.spool_id, self.month),
-        )
+        """The mail as it is relayed; one that could not be read goes along whole, as a file."""
+        mail, spool_id = self.spooled.mail, self.spooled.spool_id
+        parts = part_refs(mail.parts, spool_id, self.month)
+        if mail.opaque is not None:
+            parts = (PartRef(
+                spool_id=spool_id, month=self.month, start=0, end=mail.size, encoding="binary", clean=False,
+                name="original.eml", content_type="application/octet-stream", content_id=None, inline=False,
+            ),)
+        return Content(message=message, text=text, html=mail.html, parts=parts)
 
     def others(self) -> list[str]:
         """Outside people on To and Cc: not us, not our agents, not a reply address, not the writer."""
@@ -99,6 +104,8 @@ def case_of(
     ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
     ledger.why("identity", f"level {facts.identity.level}: {facts.identity.why}")
     ledger.why("thread", f"{facts.match.signal}: {facts.match.why}")
+    if spooled.mail.opaque is not None:
+        ledger.why("opaque", spooled.mail.opaque)
     for name in hits:
         ledger.why("rule", name)
     return case

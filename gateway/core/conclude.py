@@ -192,13 +192,15 @@ def _open(case: Case, follows: int | None) -> Decision:
         case, ticket, message, first=True, suggested_cc=suggested,
         possible=relay.key_of(earlier, policy) if earlier is not None else "",
     )
-    no_ack = why_no_ack(facts, case.spooled.envelope, ticket, author, case.context, policy, ledger.now)
+    no_ack = _unread(case) or why_no_ack(
+        facts, case.spooled.envelope, ticket, author, case.context, policy, ledger.now
+    )
     if no_ack is None and author is not None:
         drafts.append(relay.acknowledgement(ticket, message, author, case.spooled.mail, ledger, policy))
         ledger.event(ticket, "acknowledged", actor=author, actor_kind="system", is_auto=True)
     ledger.why("acknowledged" if no_ack is None else "not_acknowledged", no_ack or facts.identity.address)
     ledger.why("opened", relay.key_of(ticket, policy))
-    return store(case, "apply", ticket=ticket, message=message, is_public=True, drafts=drafts)
+    return _store_customers(case, ticket, message, drafts)
 
 
 def _append(case: Case, state: Ticket) -> Decision:
@@ -228,10 +230,24 @@ def _append(case: Case, state: Ticket) -> Decision:
         ledger.event(state.id, "tag_added", actor=None, actor_kind="system", after=FLOOD)
         ledger.why("flood", "this address opened too many tickets within an hour; what follows is collected here")
     ledger.why("appended", relay.key_of(state.id, policy))
-    return store(case, "apply", ticket=state.id, message=message, is_public=True, drafts=drafts)
+    return _store_customers(case, state.id, message, drafts)
 
 
 # --- Parts of the answers -------------------------------------------------------------------
+
+
+def _store_customers(case: Case, ticket: int, message: int, drafts: list[Draft]) -> Decision:
+    """A mail that could not be read is on hold beside its ticket, so that it is found again (ruling 1)."""
+    unread = case.spooled.mail.opaque is not None
+    return store(
+        case, "held" if unread else "apply", ticket=ticket, message=message, is_public=True, drafts=drafts,
+        hold="opaque" if unread else None,
+    )
+
+
+def _unread(case: Case) -> str | None:
+    opaque = case.spooled.mail.opaque
+    return None if opaque is None else f"the mail was not read: {opaque}"
 
 
 def _flooded(case: Case) -> Ticket | None:
@@ -284,7 +300,7 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
     to_cc = case.others()
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
-        **{"to_cc": to_cc, "cut": not first, **values},
+        **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", **values},
     )
 
 

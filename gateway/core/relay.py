@@ -112,7 +112,7 @@ def to_agents(
             automatic="", extra_headers=agent_headers(state, policy),
             values={
                 **footer_values(state, ledger, policy), "author_name": author.name, "author_address": author.address,
-                "text": content.text, "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "",
+                "text": content.text, "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "", "opaque": "",
                 "suggested_cc": [], "possible": "", "to_cc": [], **values,
             },
         ))
