@@ -319,7 +319,8 @@ class Desk:
             mail_ids=mail_ids,
             outbox={
                 o.id: SentMail(id=o.id, kind=o.kind, rfc_id=o.rfc_id, ticket=o.ticket, message=o.message,
-                               recipient=o.recipient, text=o.text, created_at=o.created_at)
+                               recipient=o.recipient, text=o.text, created_at=o.created_at,
+                               bounced=any(d.outbox == o.id and d.state == "bounced" for d in every.deliveries))
                 for o in outbox.values()
             },
             copies=_grouped((m.body_key, m) for i, m in messages.items() if i in own_copies and m.body_key in asked.body_keys),
@@ -343,6 +344,8 @@ class Desk:
         while left:
             out |= {n: every[n] for n in left}
             left = {t.merged_into for t in out.values() if t.merged_into is not None} - set(out)
+        while more := {t.id: t for t in every.values() if t.merged_into in out and t.id not in out}:
+            out |= more
         return out
 
     def _reasons(self, tickets: frozenset[int]) -> dict[int, tuple[Reason, ...]]:

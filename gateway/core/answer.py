@@ -28,6 +28,7 @@ HOLDS: Final[dict[str, bool]] = {
     "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
     INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
     "commands": False,      # a line at the top is no command we can carry out
+    "empty": False,         # no new text and no command was found in it
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
@@ -51,6 +52,8 @@ def agent_mail(case: Case) -> Decision:
     if "send" in names:
         return _release(case, agent)
     text = case.facts.block.text.strip()
+    if not (text or case.facts.block.commands or _attached(case.spooled.mail.parts)):
+        return _hold(case, agent, "empty")
     leaks = [] if internal or not text else leftovers(case, ticket, text)
     if leaks:
         return _hold(case, agent, "leftover", [(line, "") for line in leaks])

@@ -78,7 +78,7 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow(name="tag", aliases=("tags", "schlagwort"), syntax="#tag +this, -that",
                keys=("tags", "schlagworte"), help="add and remove tags",
                help_de="Schlagworte setzen und entfernen"),
-    CommandRow(name="note", aliases=("internal", "private", "notiz", "intern"), syntax="#note [TEXT]",
+    CommandRow(name="note", aliases=("internal", "private", "notiz", "intern"), syntax="#note [TEXT]", by_rule=False,
                keys=("note", "notiz"), help="the message is internal", help_de="die Nachricht ist intern"),
     CommandRow(name="public", aliases=("reply", "öffentlich", "antwort"), syntax="#public [TEXT]",
                by_rule=False, help="the message goes to the customer",
@@ -134,10 +134,7 @@ def help_lines(language: str) -> list[str]:
 
 
 def parse_action(line: str) -> Command:
-    """One command line of a rule's ``then``. Raises ValueError with the remedy.
-
-    Other than in a mail, the text of ``#note`` is the command's value: a rule has no text below.
-    """
+    """One command line of a rule's ``then``. Raises ValueError with the remedy."""
     line = line.strip(" \t")
     found = _hash_line(line)
     if found is None:
@@ -147,11 +144,7 @@ def parse_action(line: str) -> Command:
     if not row.by_rule or command.args == "me":
         allowed = ", ".join(f"#{r.name}" for r in COMMANDS if r.by_rule)
         raise ValueError(f"{line} is for people; rules may use {allowed}")
-    if command.name not in TEXTUAL:
-        return command
-    if not value:
-        raise ValueError("a rule's note needs its text on the same line: #note TEXT")
-    return Command(name=command.name, args=value, line=line)
+    return command
 
 
 def parse_block(text: str) -> CommandBlock:
@@ -170,7 +163,7 @@ def parse_block(text: str) -> CommandBlock:
             break
         end = at
     if end == 0:
-        return CommandBlock(commands=(), suspects=(), text=text)
+        return CommandBlock(commands=(), suspects=(), text="\n".join(lines))
     below = "\n".join((*reader.first_lines, *lines[end:]))
     return CommandBlock(
         commands=tuple(reader.commands), suspects=tuple(reader.suspects), text=_without_blank_top(below)

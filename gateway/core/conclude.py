@@ -118,7 +118,7 @@ def _bounce(case: Case) -> Decision:
             after=report.status or ("5.0.0" if report.permanent else "4.0.0"),
         )
         agent = writer(ticket, case.ledger, case.policy)
-        if report.permanent and sent.kind == "reply" and agent is not None:
+        if report.permanent and sent.kind == "reply" and not sent.bounced and agent is not None:
             known = replace(report, recipient=case.ledger.address(sent.recipient) or report.recipient)
             drafts = [relay.undelivered(ticket, agent, known, message, case.ledger, case.policy)]
     case.ledger.why("bounced", f"outbox {sent.id} to {report.recipient or 'its recipient'}: {report.status}")

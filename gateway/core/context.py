@@ -58,6 +58,7 @@ class SentMail:
     recipient: int
     text: str
     created_at: datetime
+    bounced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,16 +164,7 @@ def absorb(context: Context, rows: Rows) -> Context:
             },
         },
         mail_ids=_grouped(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids)),
-        outbox={
-            **context.outbox,
-            **{
-                o.id: SentMail(
-                    id=o.id, kind=o.kind, rfc_id=o.rfc_id, ticket=o.ticket, message=o.message,
-                    recipient=o.recipient, text=o.text, created_at=o.created_at,
-                )
-                for o in rows.outbox
-            },
-        },
+        outbox=_sent(context, rows),
         copies=_grouped(context.copies, ((m.body_key, m) for m in rows.messages)),
         delivery_keys={**context.delivery_keys, **{p.delivery_key: p.message for p in rows.processed}},
         automatic=context.automatic + tuple(
@@ -206,6 +198,18 @@ def absorb(context: Context, rows: Rows) -> Context:
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
     )
+
+
+def _sent(context: Context, rows: Rows) -> dict[int, SentMail]:
+    new = {
+        o.id: SentMail(
+            id=o.id, kind=o.kind, rfc_id=o.rfc_id, ticket=o.ticket, message=o.message, recipient=o.recipient,
+            text=o.text, created_at=o.created_at,
+        )
+        for o in rows.outbox
+    }
+    back = {d.outbox for d in rows.deliveries if d.state == "bounced"}
+    return {i: replace(m, bounced=m.bounced or i in back) for i, m in (context.outbox | new).items()}
 
 
 def _grouped(before: dict[K, tuple[V, ...]], more: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:

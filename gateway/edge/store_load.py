@@ -114,6 +114,10 @@ class _Load:
             "SELECT id, kind, rfc_id, ticket, message, recipient, created_at, month FROM outbox"
             " WHERE id IN (SELECT unnest($1::BIGINT[]))", self.needs.outbox,
         )
+        back = {row[0] for row in self._ask(
+            "SELECT outbox FROM delivery WHERE list_contains($1::BIGINT[], outbox) AND state = 'bounced'",
+            self.needs.outbox,
+        )}
         text: dict[int, str] = {}
         for month, ids in _grouped((row[7], row[0]) for row in rows).items():
             if month in self.files.mail_seq:
@@ -124,7 +128,7 @@ class _Load:
         return {
             row[0]: SentMail(
                 id=row[0], kind=row[1], rfc_id=row[2], ticket=row[3], message=row[4], recipient=row[5],
-                text=text.get(row[0], ""), created_at=row[6].replace(tzinfo=UTC),
+                text=text.get(row[0], ""), created_at=row[6].replace(tzinfo=UTC), bounced=row[0] in back,
             )
             for row in rows
         }

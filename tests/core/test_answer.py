@@ -275,7 +275,6 @@ def test_the_words_of_a_note_hold_the_answer_after_its_ticket_was_merged():
     assert out.held == "leftover"
 
 
-@pytest.mark.xfail(reason="the store loads no tickets that were merged into the wanted ones, nor their notes")
 def test_the_words_of_a_note_hold_the_answer_on_the_ticket_it_was_merged_into():
     desk, first, _ = merged_with_note()
     out = desk.answer(notice(first), ANNA, "Hello,\nThis customer always complains about toner.")
@@ -627,3 +626,11 @@ def test_a_ticket_of_another_queue_answers_from_that_queues_address():
     first = desk.mail(ANN, BILLING, "A bill.")
     out = desk.answer(notice(first, CARO), CARO, "Paid.")
     assert out.to(ANN)[0].mail.sender.address == BILLING
+
+
+def test_an_answer_that_holds_only_a_quotation_is_held_and_says_so():
+    desk, first = opened()
+    quoted = "\n".join(f"> {line}" for line in notice(first).text.splitlines())
+    out = desk.answer(notice(first), ANNA, quoted)
+    assert out.held == "empty"
+    assert out.kinds() == [("held_notice", ANNA)]

@@ -158,7 +158,7 @@ def test_help_speaks_two_languages_one_line_a_command(language: str, words: str)
 
 @pytest.mark.parametrize(("line", "name", "args"), [
     ("#tag +vip", "tag", "+vip"), (" #urgent ", "priority", "urgent"), ("#assign anna", "assign", "anna"),
-    ("#note Seen by the rule", "note", "Seen by the rule"), ("#release", "assign", "none"),
+    ("#release", "assign", "none"),
 ])
 def test_rules_speak_the_same_commands(line: str, name: str, args: str) -> None:
     assert parse_action(line) == Command(name=name, args=args, line=line.strip())
@@ -166,7 +166,7 @@ def test_rules_speak_the_same_commands(line: str, name: str, args: str) -> None:
 
 @pytest.mark.parametrize(("line", "remedy"), [
     ("urgent", "with a #"), ("#urgnt", "did you mean #urgent"), ("#take", "rules may use #open"), ("#assign me", "for people"),
-    ("#merge ABC-1", "for people"), ("#public", "for people"), ("#help", "for people"), ("#note", "#note TEXT"),
+    ("#merge ABC-1", "for people"), ("#public", "for people"), ("#help", "for people"), ("#note", "for people"),
     ("#priority huge", "possible are"),
 ])
 def test_a_rule_that_cannot_act_is_told_the_remedy(line: str, remedy: str) -> None:

@@ -204,7 +204,7 @@ def test_automatic_mail_of_a_day_counts_by_domain_and_by_ticket(store: Store) ->
         "neither": replace(one, id=4, kind="ack", ticket=None, rcpt_to="y@other.example"),
         "a reply": replace(one, id=5, kind="reply", ticket=1, rcpt_to="x@acme.example"),
         "too old": replace(one, id=6, kind="ack", ticket=1, created_at=story.now - timedelta(hours=25)),
-        "a held notice": replace(one, id=7, kind="held_notice", ticket=None, rcpt_to="anna@acme.example"),
+        "a notice of unproven mail": replace(one, id=7, kind="unproven_notice", ticket=None, rcpt_to="anna@acme.example"),
     }
     store.write(2, Rows(outbox=tuple(cases.values())), {})
     needs = Needs(tickets=frozenset({1}), addresses=frozenset({"anna@acme.example"}))
