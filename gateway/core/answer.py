@@ -24,6 +24,7 @@ from gateway.core.quote import split_reply
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
 HOLDS: Final[dict[str, bool]] = {
+    "role": False,          # a light agent may write notes only
     "unproven": False,      # nothing proves that the agent wrote it
     "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
     INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
@@ -32,6 +33,7 @@ HOLDS: Final[dict[str, bool]] = {
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
+LIGHT = frozenset({"note", "help", "why"})      # the commands of a light agent
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
 SHORT = 20                          # a line of a note shorter than this is too common to mean a leak
 
@@ -47,6 +49,8 @@ def agent_mail(case: Case) -> Decision:
         return _hold(case, agent, "commands", case.facts.block.suspects)
     names = {c.name for c in case.facts.block.commands}
     internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    if agent.role == "light" and not (internal and names <= LIGHT):
+        return _hold(case, agent, "role")
     if case.facts.token_without_proof:
         return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:

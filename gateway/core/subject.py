@@ -170,7 +170,8 @@ def _peel(text: str) -> _Peeled:
             text = text[tag.end():]
         else:
             kept = dict.fromkeys(tag.strip() for tag in tags)
-            return _Peeled(tags=tuple(tag for tag in kept if tag != text), rest=text)
+            # "[Fwd: ]" in front of something is a wrapper that came apart, not a tag of another desk.
+            return _Peeled(tags=tuple(t for t in kept if t != text and not _WRAPPED.fullmatch(t)), rest=text)
 
 
 def _first_prefix(text: str) -> str:
