@@ -30,8 +30,8 @@ soak: $(VENV)/.dev      ## the long ones: crashes, floods, fuzzing
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 notebooks: $(VENV)/.dev ## JupyterLab on the demo's snapshot
-	@$(BIN)/python -m gateway demo --quiet --snapshot .cache/demo
-	cd notebooks && MAILWICKET_SNAPSHOTS='$(CURDIR)/.cache/demo' ../$(BIN)/jupyter lab
+	@$(BIN)/python -m gateway demo --snapshot .cache/demo >/dev/null
+	cd notebooks && PYTHONPATH="$(CURDIR)" MAILWICKET_SNAPSHOTS='$(CURDIR)/.cache/demo' ../$(BIN)/jupyter lab
 
 lock:           ## pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock

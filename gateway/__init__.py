@@ -28,7 +28,9 @@
     templates/              the words of our mails, one folder a language
 
     core/                   decisions: values in, values out; no clock, chance, file, socket, log or library
-      model.py              the nouns: Envelope, Mail, Ticket, Event, Decision …
+      model.py              the nouns of what comes in and is understood: Envelope, Mail, Facts …
+      rows.py               what is stored, one class a table: Ticket, Event, Message …
+      decision.py           what is decided: rows, drafts of mails, reasons
       policy.py             what the configuration allows
       context.py            the slice of stored state that a decision may see
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
-from gateway.core.model import Delivery, Rows
+from gateway.core.rows import Delivery, Rows
 from gateway.edge import frames
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool

@@ -276,7 +276,7 @@ def _import(args: Args) -> int:
 def _demo(args: Args) -> int:
     from gateway import demo
 
-    return demo.run(keep=args.keep)
+    return demo.run(keep=args.keep, snapshot=args.snapshot)
 
 
 def version() -> str:
@@ -302,6 +302,7 @@ COMMANDS = (
     Command(name="serve", run=_serve, help="receive, decide and send mail until told to stop"),
     Command(name="demo", run=_demo, help="a desk on loopback ports, and a story played through it", arguments=(
         _argument("--keep", action="store_true", help="let the desk stand afterwards, until Ctrl-C"),
+        _argument("--snapshot", type=Path, metavar="DIR", help="put what it publishes for notebooks there"),
     )),
     Command(name="init", run=_init, help="write a commented mailwicket.toml", arguments=(
         _argument("--systemd", action="store_true", help="print a systemd unit instead, for this installation"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import socket
 import sys
 import tempfile
@@ -149,16 +150,19 @@ def letter(sender: str, rcpt: str, subject: str, text: str, *, answers: EmailMes
     return mail
 
 
-def run(*, keep: bool) -> int:
-    """Play the story; ``keep`` lets the desk stand until Ctrl-C. Returns an exit code."""
+def run(*, keep: bool, snapshot: Path | None = None) -> int:
+    """Play the story; ``keep`` lets the desk stand until Ctrl-C. Returns an exit code.
+
+    ``snapshot`` is a directory that gets what the desk publishes for notebooks.
+    """
     console = Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_play(console, keep=keep))
+        asyncio.run(_play(console, keep=keep, snapshot=snapshot))
     return 0
 
 
-async def _play(console: Console, *, keep: bool) -> None:
+async def _play(console: Console, *, keep: bool, snapshot: Path | None) -> None:
     root = Path(tempfile.mkdtemp(prefix="mailwicket-demo-"))
     smtp, lmtp = _free_ports(2)
     file = root / "mailwicket.toml"
@@ -174,6 +178,8 @@ async def _play(console: Console, *, keep: bool) -> None:
         world = World(port=gateway.doors["smtp"].port, out=root / "world", console=console)
         await story(world)
         await asyncio.to_thread(_tickets, config, console)
+        if snapshot is not None:
+            await asyncio.to_thread(_publish, config, snapshot)
         _next(console, file, config, keep=keep)
         while keep:
             await asyncio.sleep(0.2)
@@ -337,6 +343,12 @@ Step = Callable[[World, dict[str, EmailMessage]], Awaitable[None]]
 STEPS: tuple[Step, ...] = (
     _new_mail, _agent_answers, _by_headers_only, _typo, _solved, _out_of_office, _invoice, _note, _third, _bounce, _stranger,
 )
+
+
+def _publish(config: configuration.Config, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for row in ask(config.control_socket, "snapshot", {}):
+        shutil.copy(row["snapshot"], directory / "current.duckdb")
 
 
 def _tickets(config: configuration.Config, console: Console) -> None:

@@ -26,7 +26,8 @@ from gateway.core.classify import classify
 from gateway.core.conclude import conclude
 from gateway.core.context import Context
 from gateway.core.conversation import Keys, conversations
-from gateway.core.model import Classification, Decision, Envelope, Facts, Mail, Spooled
+from gateway.core.decision import Decision
+from gateway.core.model import Classification, Envelope, Facts, Mail, Spooled
 from gateway.core.quote import split_reply
 from gateway.core.understand import facts_row, understand
 from gateway.edge.archive import messages

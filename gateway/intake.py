@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 import structlog
 
 from gateway.books import Bookkeeper
-from gateway.core.model import Decision, Envelope, Rows, Spooled
+from gateway.core.decision import Decision
+from gateway.core.model import Envelope, Spooled
+from gateway.core.rows import Rows
 from gateway.core.understand import needs
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool

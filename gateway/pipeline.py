@@ -15,9 +15,11 @@ from datetime import datetime
 
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, absorb
+from gateway.core.decision import Decision
 from gateway.core.failure import given_up
-from gateway.core.model import Decision, DecisionRow, Delivery, Facts, MailFacts, OutboxRow, Rows, Spooled
+from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Policy
+from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
 from gateway.core.understand import facts_row, shared_keys, understand
 from gateway.edge.rules import RuleBook
 from gateway.errors import MailwicketError

@@ -19,14 +19,15 @@ import structlog
 
 from gateway.books import Bookkeeper
 from gateway.core.context import Needs, absorb
-from gateway.core.model import Delivery, OutboxRow, OutboxState, Rows
+from gateway.core.model import OutboxState
 from gateway.core.retry import SendResult, next_attempt
+from gateway.core.rows import Delivery, OutboxRow, Rows
 from gateway.mime.assemble import assemble
 from gateway.pipeline import Rooms, decide_given_up, joined
 
 AT_ONCE = 100       # rows marked in one frame
 CONNECTIONS = 4
-UNCERTAIN_PAUSE = timedelta(minutes=30)     # peers §4.24: time for a bounce or a copy to turn up
+UNCERTAIN_PAUSE = timedelta(minutes=30)     # time for a bounce or a copy to turn up
 OUR_FAULT_PAUSE = timedelta(minutes=5)
 log = structlog.get_logger("mailwicket")
 

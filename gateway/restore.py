@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config import Config
-from gateway.core.model import Rows
+from gateway.core.rows import Rows
 from gateway.edge import backups, frames
 from gateway.edge.backups import BackupFile, Manifest, directories, read_manifest, sha256_of, verify
 from gateway.edge.durable import DISK, put_file

@@ -18,8 +18,10 @@ from typing import Any
 from gateway.core import lifecycle
 from gateway.core.address import domain
 from gateway.core.context import AUTOMATIC, AutoSent, Context, Needs, SentMail, StoredMail
-from gateway.core.model import Decision, Envelope, Event, Mail, Message, OutboxRow, Reason, Rows, Spooled, Ticket
+from gateway.core.decision import Decision
+from gateway.core.model import Envelope, Mail, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
+from gateway.core.rows import Event, Message, OutboxRow, Rows, Ticket
 from gateway.core.token import Keyring
 from gateway.core.understand import needs
 from gateway.edge.rules import RuleBook

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.core.model import (
+from gateway.core.rows import (
     Addressee,
     Attachment,
     DecisionRow,

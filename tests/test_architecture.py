@@ -38,7 +38,6 @@ DOORS = {
 MODULE, CORE_MODULE, FUNCTION = 450, 320, 60
 # What is larger, its bound, and why; whoever cuts it below the rule takes it off the list.
 LARGE = {
-    "gateway/core/model.py": 600,               # the nouns, in one place: nothing in it branches
     "gateway/core/context.py:absorb": 90,       # one line a table
 }
 

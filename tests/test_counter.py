@@ -13,7 +13,7 @@ import pytest
 from gateway import counter as counters
 from gateway.books import Bookkeeper
 from gateway.config import Config, load
-from gateway.core.model import Rows
+from gateway.core.rows import Rows
 from gateway.counter import Counter, offline
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from gateway.core.command import parse_action
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
 from gateway.core.model import ActorKind, Command, Status
@@ -50,6 +51,23 @@ def carry_out(
             act(ledger, ticket, command.args, actor, policy)
         except Refused as error:
             refused.append((command.line, str(error)))
+    return refused
+
+
+def apply_rules(
+    hits: tuple[str, ...], ticket: int, ledger: Ledger, policy: Policy
+) -> list[tuple[str, str, str]]:
+    """The actions of the rules that hit, in file order until one says stop.
+
+    Returns (rule, line, what would be valid) of every refused action; the others of its rule stand.
+    """
+    refused: list[tuple[str, str, str]] = []
+    for rule in (rule for rule in policy.rules if rule.name in hits):
+        actor = Actor(kind="rule", person=None, cause=f"rule:{rule.name}")
+        actions = tuple(parse_action(line) for line in rule.then)
+        refused += [(rule.name, *why) for why in carry_out(actions, ticket, ledger, actor, policy)]
+        if rule.stop:
+            break
     return refused
 
 

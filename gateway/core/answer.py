@@ -16,10 +16,12 @@ from gateway.core import act, relay
 from gateway.core.case import Case, afresh, store
 from gateway.core.command import help_lines, parse_block
 from gateway.core.context import StoredMail
+from gateway.core.decision import Decision, Draft
 from gateway.core.footer import is_footer
-from gateway.core.model import Attachment, Command, Decision, Draft, Message, OutgoingKind, Part, Ticket
+from gateway.core.model import Command, OutgoingKind, Part
 from gateway.core.policy import Agent
 from gateway.core.quote import split_reply
+from gateway.core.rows import Attachment, Message, Ticket
 
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
@@ -49,13 +51,13 @@ def agent_mail(case: Case) -> Decision:
         return _hold(case, agent, "commands", case.facts.block.suspects)
     names = {c.name for c in case.facts.block.commands}
     internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
-    if agent.role == "light" and not (internal and names <= LIGHT):
+    text = case.facts.block.text.strip()
+    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text))):
         return _hold(case, agent, "role")
     if case.facts.token_without_proof:
         return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:
         return _release(case, agent)
-    text = case.facts.block.text.strip()
     if not (text or case.facts.block.commands or _attached(case.spooled.mail.parts)):
         return _hold(case, agent, "empty")
     leaks = [] if internal or not text else leftovers(case, ticket, text)
@@ -170,7 +172,7 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
     drafts: tuple[Draft, ...] = ()
     last = case.context.held_notice_at.get(agent.address)
     if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
-        # A notice about unproven mail repeats nothing of it: the writer may be anybody (security §3.2).
+        # A notice about unproven mail repeats nothing of it: the writer may be anybody (decision 10).
         drafts = (relay.answer_agent(
             "unproven_notice" if code == "unproven" else "held_notice", agent, case.facts, case.spooled.mail, message,
             ledger, case.policy, template="held_notice",

@@ -11,25 +11,12 @@ from typing import Final
 
 from gateway.core.address import canonical
 from gateway.core.context import Context
+from gateway.core.decision import Decision, Draft, PartRef
 from gateway.core.ledger import Ledger
-from gateway.core.model import (
-    Addressee,
-    Attachment,
-    Decision,
-    DecisionRow,
-    Delivery,
-    Disposition,
-    Draft,
-    Facts,
-    MailId,
-    Message,
-    MessageText,
-    PartRef,
-    Processed,
-    Spooled,
-)
+from gateway.core.model import Disposition, Facts, Spooled
 from gateway.core.policy import Agent, Policy
 from gateway.core.relay import Author, Content, part_refs
+from gateway.core.rows import Addressee, Attachment, DecisionRow, Delivery, MailId, Message, MessageText, Processed
 from gateway.core.subject import header_text
 from gateway.core.token import read_address, read_message_id
 from gateway.core.understand import ADDRESSES_READ, delivery_key, facts_row, rfc_ids

@@ -41,7 +41,7 @@ class CommandRow:
     aliases: tuple[str, ...] = ()
     syntax: str
     who: Literal["agent", "customer"] = "agent"
-    level: Level = 3                # security §3.2
+    level: Level = 3                # decision 10
     by_rule: bool = True
     help: str
     help_de: str
@@ -83,7 +83,7 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow(name="public", aliases=("reply", "öffentlich", "antwort"), syntax="#public [TEXT]",
                by_rule=False, help="the message goes to the customer",
                help_de="die Nachricht geht an den Kunden"),
-    # Security §3.2 asks L4, or L3 and a one-time confirmation; until that exists L3 suffices.
+    # Decision 10 asks level 4, or L3 and a one-time confirmation; until that exists L3 suffices.
     CommandRow(name="merge", aliases=("zusammenführen",), syntax="#merge ABC-123", by_rule=False,
                help="this ticket becomes part of that one, for ever",
                help_de="dieses Ticket geht für immer in jenem auf"),

@@ -15,22 +15,14 @@ from gateway.core import act, relay
 from gateway.core.answer import agent_mail
 from gateway.core.budget import why_no_ack
 from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, store
-from gateway.core.command import parse_action
 from gateway.core.context import Context
 from gateway.core.copies import is_copy, second_copy
+from gateway.core.decision import Decision, Draft
 from gateway.core.failure import writer
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import (
-    ActorKind,
-    Decision,
-    Delivery,
-    Draft,
-    Facts,
-    Report,
-    Spooled,
-    Ticket,
-)
+from gateway.core.model import ActorKind, Facts, Report, Spooled
 from gateway.core.policy import Policy
+from gateway.core.rows import Delivery, Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key
 
@@ -187,7 +179,8 @@ def _open(case: Case, follows: int | None) -> Decision:
     earlier = follows or facts.match.possible
     if earlier is not None:
         ledger.event(ticket, "linked", actor=None, actor_kind="system", after=str(earlier))
-    _apply_rules(case, ticket)
+    for name, line, valid in act.apply_rules(case.hits, ticket, ledger, policy):
+        ledger.why("rule_refused", f"{name}: {line}: {valid}")
     drafts = _notices(
         case, ticket, message, first=True, suggested_cc=suggested,
         possible=relay.key_of(earlier, policy) if earlier is not None else "",
@@ -302,20 +295,6 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
         **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", **values},
     )
-
-
-def _apply_rules(case: Case, ticket: int) -> None:
-    """Hits in file order until a rule says stop; a refused action is recorded and skipped."""
-    rules = [rule for rule in case.policy.rules if rule.name in case.hits]
-    for rule in rules:
-        actor = act.Actor(kind="rule", person=None, cause=f"rule:{rule.name}")
-        refused = act.carry_out(
-            tuple(parse_action(line) for line in rule.then), ticket, case.ledger, actor, case.policy
-        )
-        for line, valid in refused:
-            case.ledger.why("rule_refused", f"{rule.name}: {line}: {valid}")
-        if rule.stop:
-            break
 
 
 CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ...]] = (

@@ -12,18 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from gateway.core.model import (
-    Attachment,
-    MailId,
-    Message,
-    MessageText,
-    OutgoingKind,
-    Participant,
-    Person,
-    Reason,
-    Rows,
-    Ticket,
-)
+from gateway.core.model import OutgoingKind, Reason
+from gateway.core.rows import Attachment, MailId, Message, MessageText, Participant, Person, Rows, Ticket
 
 K = TypeVar("K")
 V = TypeVar("V")

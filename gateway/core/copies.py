@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from gateway.core import act
 from gateway.core.case import DEAD, WAITING, Case, is_agents, link
-from gateway.core.model import Decision, Message, Ticket, Token
+from gateway.core.decision import Decision
+from gateway.core.model import Token
+from gateway.core.rows import Message, Ticket
 from gateway.core.understand import tokens
 
 
@@ -58,7 +60,7 @@ def _merge_copy(case: Case, first: Message, opened: Ticket, into: Ticket, token:
         into.id, "customer_reply", actor=first.author, actor_kind="customer" if known else "collaborator",
         message=first.id, is_public=True, is_auto=is_auto,
     )
-    # Whoever only holds another's reply address may add to the ticket, not listen to it (security §3.2).
+    # Whoever only holds another's reply address may add to the ticket, not listen to it (decision 10).
     act.merge(ledger, opened.id, into.id, act.Actor(kind="system", person=None), "cc" if known else "holder")
     if into.status in WAITING and not is_auto:
         act.set_status(ledger, into.id, "open", act.Actor(kind="customer", person=first.author))

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from gateway.core import relay
 from gateway.core.context import Context
+from gateway.core.decision import Decision, Draft
 from gateway.core.ledger import Ledger
-from gateway.core.model import Decision, Draft, OutgoingKind, Report
+from gateway.core.model import OutgoingKind, Report
 from gateway.core.policy import Agent, Policy
 
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")

@@ -12,17 +12,8 @@ from datetime import datetime
 
 from gateway.core import lifecycle
 from gateway.core.context import Context
-from gateway.core.model import (
-    ActorKind,
-    Event,
-    EventKind,
-    Participant,
-    Person,
-    Reason,
-    Rows,
-    Ticket,
-    TicketText,
-)
+from gateway.core.model import ActorKind, EventKind, Reason
+from gateway.core.rows import Event, Participant, Person, Rows, Ticket, TicketText
 
 
 class Ledger:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, get_args
 
-from gateway.core.model import Event, EventKind, Priority, Status, Ticket
+from gateway.core.model import EventKind, Priority, Status
+from gateway.core.rows import Event, Ticket
 
 # "new" is never entered again, except from "void": #restore undoes #spam on a new ticket.
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {

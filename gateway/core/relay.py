@@ -11,21 +11,11 @@ from dataclasses import dataclass
 
 from gateway.core.address import canonical
 from gateway.core.context import StoredMail
+from gateway.core.decision import Draft, PartRef
 from gateway.core.ledger import Ledger
-from gateway.core.model import (
-    Attachment,
-    Draft,
-    Facts,
-    Mail,
-    OutgoingKind,
-    Part,
-    Participant,
-    PartRef,
-    Report,
-    Ticket,
-    Token,
-)
+from gateway.core.model import Facts, Mail, OutgoingKind, Part, Report, Token
 from gateway.core.policy import Agent, Policy, Queue
+from gateway.core.rows import Attachment, Participant, Ticket
 from gateway.core.token import make_address
 
 MOST_BYTES_TO_AGENTS = 5_000_000    # ruling 11: above it agents get a list

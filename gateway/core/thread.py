@@ -23,8 +23,9 @@ from typing import Final, Literal
 
 from gateway.core.context import Context
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import Identity, Mail, MailId, SignedId, Spooled, ThreadMatch, Token
+from gateway.core.model import Identity, Mail, SignedId, Spooled, ThreadMatch, Token
 from gateway.core.policy import Policy
+from gateway.core.rows import MailId
 from gateway.core.subject import base_subject, keys_in
 from gateway.core.token import read_message_id
 

@@ -23,14 +23,13 @@ from gateway.core.model import (
     Facts,
     Identity,
     Mail,
-    MailFacts,
-    Message,
     Spooled,
     ThreadMatch,
     Token,
 )
 from gateway.core.policy import Policy, Queue
 from gateway.core.quote import split_reply
+from gateway.core.rows import MailFacts, Message
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_address, read_bounce, read_mark, read_message_id
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from gateway.core.model import Rows
+from gateway.core.rows import Rows
 from gateway.errors import Damaged, StateError
 
 VERSION = 1

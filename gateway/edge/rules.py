@@ -27,8 +27,8 @@ from typing import Any
 import duckdb
 
 from gateway.core.command import parse_action
-from gateway.core.model import MailFacts
 from gateway.core.policy import Rule
+from gateway.core.rows import MailFacts
 from gateway.errors import ConfigError, Problem
 
 EXPRESSION_LIMIT = 4_000        # characters of a ``when``

@@ -20,7 +20,7 @@ import duckdb
 import structlog
 
 from gateway.core.context import Context, Needs
-from gateway.core.model import Delivery, OutboxRow, Rows
+from gateway.core.rows import Delivery, OutboxRow, Rows
 from gateway.edge import store_read
 from gateway.edge.frames import Frame
 from gateway.edge.store_files import MAIN, Files, schema_of, shows_damage

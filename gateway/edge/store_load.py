@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from gateway.core.address import domain
 from gateway.core.context import AUTOMATIC, AutoSent, Context, Needs, SentMail, StoredMail
-from gateway.core.model import MailId, Message, MessageText, Participant, Person, Reason, Ticket
+from gateway.core.model import Reason
+from gateway.core.rows import MailId, Message, MessageText, Participant, Person, Ticket
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.tables import (
     ATTACHMENT,

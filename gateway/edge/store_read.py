@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.model import Delivery, OutboxRow
+from gateway.core.rows import Delivery, OutboxRow
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.tables import DELIVERY, OUTBOX, OUTBOX_TEXT, Cursor
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from gateway.core.model import MessageText, OutboxRow, Rows
+from gateway.core.rows import MessageText, OutboxRow, Rows
 from gateway.edge.store_files import Files
 from gateway.edge.tables import (
     MAIN,

@@ -1,4 +1,4 @@
-"""Which class is which table: rows of gateway/core/model.py ⇄ tuples of DuckDB.
+"""Which class is which table: rows of gateway/core/rows.py ⇄ tuples of DuckDB.
 
 DuckDB returns TIMESTAMP WITH TIME ZONE only with an extra library, so columns are UTC without zone
 and the zone is put on and taken off here, and nowhere else.
@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import duckdb
 
-from gateway.core import model
+from gateway.core import rows as stored
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -88,28 +88,28 @@ class Table(Generic[T]):
         return [self.row(**self.zoned(v)) for v in cursor.execute(sql, list(parameters)).fetchall()]
 
 
-TICKET = Table("ticket", model.Ticket, "tickets", key=("id",))
-TICKET_TEXT = Table("ticket_text", model.TicketText, "ticket_texts", key=("ticket",))
-PERSON = Table("person", model.Person, "persons", key=("id",), extra=(("h", lambda r: digest(r.address)),))
-PARTICIPANT = Table("participant", model.Participant, "participants", key=("ticket", "person"))
-MESSAGE = Table("message", model.Message, "messages", key=("id",))
-ATTACHMENT = Table("attachment", model.Attachment, "attachments")
-MAIL_ID = Table("mail_id", model.MailId, "mail_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
-ADDRESSEE = Table("addressee", model.Addressee, "addressees")
-MAIL_FACTS = Table("mail_facts", model.MailFacts, "mail_facts")
-DECISION = Table("decision", model.DecisionRow, "decisions")
-EVENT = Table("event", model.Event, "events")
+TICKET = Table("ticket", stored.Ticket, "tickets", key=("id",))
+TICKET_TEXT = Table("ticket_text", stored.TicketText, "ticket_texts", key=("ticket",))
+PERSON = Table("person", stored.Person, "persons", key=("id",), extra=(("h", lambda r: digest(r.address)),))
+PARTICIPANT = Table("participant", stored.Participant, "participants", key=("ticket", "person"))
+MESSAGE = Table("message", stored.Message, "messages", key=("id",))
+ATTACHMENT = Table("attachment", stored.Attachment, "attachments")
+MAIL_ID = Table("mail_id", stored.MailId, "mail_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
+ADDRESSEE = Table("addressee", stored.Addressee, "addressees")
+MAIL_FACTS = Table("mail_facts", stored.MailFacts, "mail_facts")
+DECISION = Table("decision", stored.DecisionRow, "decisions")
+EVENT = Table("event", stored.Event, "events")
 OUTBOX = Table(
-    "outbox", model.OutboxRow, "outbox",
-    columns=tuple(f.name for f in fields(model.OutboxRow) if f.name not in TEXT_COLUMNS),
+    "outbox", stored.OutboxRow, "outbox",
+    columns=tuple(f.name for f in fields(stored.OutboxRow) if f.name not in TEXT_COLUMNS),
     extra=(("month", lambda r: month_of(r.created_at)),),
 )
-DELIVERY = Table("delivery", model.Delivery, "deliveries", key=("outbox",))
+DELIVERY = Table("delivery", stored.Delivery, "deliveries", key=("outbox",))
 PROCESSED = Table(
-    "processed", model.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
+    "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
-MESSAGE_TEXT = Table("message_text", model.MessageText, "message_texts", key=("message",))
-OUTBOX_TEXT = Table("outbox_text", model.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
+MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
+OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
 # In the order in which they are written.
 MAIN: tuple[Table[Any], ...] = (
@@ -128,7 +128,7 @@ class Counters:
     outbox: int = 1
     person: int = 1
 
-    def take(self, rows: model.Rows) -> None:
+    def take(self, rows: stored.Rows) -> None:
         """Count past everything in ``rows``."""
         self.seq = max([self.seq, *(e.seq + 1 for e in rows.events)])
         self.ticket = max([self.ticket, *(t.id + 1 for t in rows.tickets)])

@@ -25,7 +25,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote
 
-from gateway.core.model import OutboxRow, PartRef
+from gateway.core.decision import PartRef
+from gateway.core.rows import OutboxRow
 from gateway.mime.fields import LINE, BadField, encode_field, file_parameters
 
 Fetch = Callable[[str, str], bytes]     # (spool id, month) -> the raw mail

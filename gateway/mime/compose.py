@@ -25,9 +25,11 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
+from gateway.core.decision import Draft, PartRef
 from gateway.core.footer import footer_line, warning_line
-from gateway.core.model import Draft, OutboxRow, PartRef, SignedId
+from gateway.core.model import SignedId
 from gateway.core.policy import Policy
+from gateway.core.rows import OutboxRow
 from gateway.core.subject import header_text, with_key
 from gateway.core.token import make_bounce, make_mark, make_message_id, strip_tokens
 from gateway.mime.assemble import Fetch, body_of, cids_of, head_of

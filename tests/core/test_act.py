@@ -10,7 +10,7 @@ from gateway.core.act import Actor, Refused, carry_out, set_status
 from gateway.core.command import parse_action, parse_block
 from gateway.core.context import Context
 from gateway.core.ledger import Ledger
-from gateway.core.model import Event, Participant, Person, Ticket
+from gateway.core.rows import Event, Participant, Person, Ticket
 from tests.desk import ANNA, POLICY, START
 
 ANNAS = Person(id=7, address=ANNA, name="Anna Ek", created_at=START)

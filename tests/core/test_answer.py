@@ -15,6 +15,7 @@ from tests.desk import (
     DAN,
     EVE,
     HOUR,
+    POLICY,
     SUPPORT,
     Desk,
     Outcome,
@@ -634,3 +635,17 @@ def test_an_answer_that_holds_only_a_quotation_is_held_and_says_so():
     out = desk.answer(notice(first), ANNA, quoted)
     assert out.held == "empty"
     assert out.kinds() == [("held_notice", ANNA)]
+
+
+LIGHT_ANNA = {"agents": tuple(replace(a, role="light") if a.login == "anna" else a for a in POLICY.agents)}
+
+
+@pytest.mark.parametrize(("text", "held"), [
+    ("Dear Ann, hello.", "role"), ("#solved", "role"), ("#note\n#take\n\nMine.", "role"), ("#note\n\nHe called.", None),
+    ("#help", None), ("#why", None),
+])
+def test_a_light_agent_writes_notes_and_asks_and_does_nothing_else(text: str, held: str | None):
+    desk, first = opened(desk=with_policy(**LIGHT_ANNA))
+    out = desk.answer(notice(first), ANNA, text)
+    assert out.held == held
+    assert not out.to(ANN)

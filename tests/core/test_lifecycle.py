@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.lifecycle import CHANGES, TRANSITIONS, apply, fold, may_move
-from gateway.core.model import Event, EventKind, Status, Ticket
+from gateway.core.model import EventKind, Status
+from gateway.core.rows import Event, Ticket
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 STATUSES = get_args(Status)

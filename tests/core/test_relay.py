@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core import relay
 from gateway.core.context import Context
+from gateway.core.decision import PartRef
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
-from gateway.core.model import PartRef
 from gateway.core.token import read_address, read_message_id
 from tests.core.test_act import ticket
 from tests.desk import (

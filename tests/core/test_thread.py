@@ -11,22 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.context import Context
-from gateway.core.model import (
-    Address,
-    Envelope,
-    Identity,
-    Level,
-    Mail,
-    MailId,
-    Participant,
-    Person,
-    SignedId,
-    Spooled,
-    ThreadMatch,
-    Ticket,
-    Token,
-)
+from gateway.core.model import Address, Envelope, Identity, Level, Mail, SignedId, Spooled, ThreadMatch, Token
 from gateway.core.policy import Agent, Policy, Queue
+from gateway.core.rows import MailId, Participant, Person, Ticket
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import Keyring, make_message_id
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.core.model import Envelope, MailFacts
+from gateway.core.model import Envelope
+from gateway.core.rows import MailFacts
 from gateway.edge.rules import RuleBook
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import Rows
+from gateway.core.rows import Rows
 from gateway.edge.frames import VERSION, Frame, decode, encode
 from gateway.errors import Damaged, StateError
 from tests.strategies import START, Story

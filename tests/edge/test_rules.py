@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from gateway.core.model import MailFacts
 from gateway.core.policy import Rule
+from gateway.core.rows import MailFacts
 from gateway.edge import rules
 from gateway.edge.rules import COLUMNS, RELATION, RuleBook, check
 from gateway.errors import ConfigError

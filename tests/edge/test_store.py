@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from gateway.core.context import Needs
-from gateway.core.model import Delivery, Event, MailId, OutboxRow, Rows
+from gateway.core.rows import Delivery, Event, MailId, OutboxRow, Rows
 from gateway.edge import frames, store_write
 from gateway.edge.journal import Journal
 from gateway.edge.store import Store
@@ -404,7 +404,7 @@ def test_checkpoint_keeps_the_content(tmp_path: Path) -> None:
     store.close()
 
 
-# --- Damage (security §1.7 D4) --------------------------------------------------------------
+# --- Damage --------------------------------------------------------------------------------
 
 
 def delete(path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.model import OutboxRow, PartRef
+from gateway.core.decision import PartRef
+from gateway.core.rows import OutboxRow
 from gateway.mime.assemble import assemble, safe_name
 from gateway.mime.fields import BadField, encode_field, mailbox
 

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.decision import Draft, PartRef
 from gateway.core.footer import footer_line, is_footer, warning_line
-from gateway.core.model import Draft, OutboxRow, PartRef, SignedId, Token
+from gateway.core.model import SignedId, Token
 from gateway.core.policy import Agent, Policy, Queue
+from gateway.core.rows import OutboxRow
 from gateway.core.token import Keyring, make_address, read_bounce, read_mark, read_message_id
 from gateway.mime import compose
 from gateway.mime.assemble import assemble

@@ -12,7 +12,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from gateway.core.lifecycle import apply
-from gateway.core.model import Event, Message, Person, Rows, Ticket, TicketText
+from gateway.core.rows import Event, Message, Person, Rows, Ticket, TicketText
 from gateway.edge.publish import copy_published
 from gateway.edge.tables import EVENT, MESSAGE, PERSON, TICKET, TICKET_TEXT
 from reports.facts import add_facts
