@@ -290,8 +290,12 @@ class Desk:
             if o.kind in AUTOMATIC and o.created_at >= self.now - 24 * HOUR
             and (domain(o.rcpt_to) in {domain(a) for a in asked.addresses} or o.ticket in tickets)
         )
-        public = _grouped((m.ticket, own.get(m.id)) for m in on if m.is_public and m.mail_class == "human")
         participants = _grouped((p.ticket, p) for p in every.participants if p.ticket in tickets)
+        side = {(t, p.person) for t, found in participants.items() for p in found if p.role != "holder"}
+        public = _grouped(
+            (m.ticket, own.get(m.id)) for m in on
+            if m.is_public and m.mail_class == "human" and (m.ticket, m.author) in side
+        )
         own_copies = {i.message for rows in mail_ids.values() for i in rows if i.role == "self"}
         stored = {
             i: StoredMail(

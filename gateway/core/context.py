@@ -7,7 +7,7 @@ mail of the same batch sees what an earlier one did (architecture ruling 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -97,7 +97,7 @@ class Context:
     opened: dict[str, tuple[int, ...]] = field(default_factory=dict)      # tickets opened in the last hour, by address
     stored: dict[int, StoredMail] = field(default_factory=dict)           # by message id
     notes: dict[int, tuple[int, ...]] = field(default_factory=dict)       # ticket -> message ids of notes
-    threads: dict[int, tuple[str, ...]] = field(default_factory=dict)     # ticket -> Message-IDs of public mail, old to new
+    threads: dict[int, tuple[str, ...]] = field(default_factory=dict)     # ticket -> Message-IDs of customers' mail, old to new
     held_notice_at: dict[str, datetime] = field(default_factory=dict)     # address -> last notice of unproven mail
     reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)  # ticket -> reasons, newest mail first
     acknowledged: frozenset[tuple[int, int]] = frozenset()                # (ticket, person)
@@ -172,15 +172,7 @@ def absorb(context: Context, rows: Rows) -> Context:
         notes=_grouped(
             context.notes, ((e.ticket, e.message) for e in rows.events if e.kind == "note" and e.message)
         ),
-        threads=_grouped(
-            context.threads,
-            (
-                (e.ticket, stored[e.message].rfc_id)
-                for e in rows.events
-                if e.is_public and e.message in stored and stored[e.message].rfc_id
-                and stored[e.message].message.mail_class == "human"
-            ),
-        ),
+        threads=_grouped(context.threads, _asked(context, rows, stored)),
         held_notice_at={
             **context.held_notice_at, **{o.rcpt_to: o.created_at for o in rows.outbox if o.kind == "unproven_notice"}
         },
@@ -188,6 +180,21 @@ def absorb(context: Context, rows: Rows) -> Context:
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
     )
+
+
+def _asked(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> Iterator[tuple[int, str]]:
+    """Message-IDs of public mail from the customers' side: what their mail programs know a thread by."""
+    side = {
+        (p.ticket, p.person)
+        for p in (*rows.participants, *(p for found in context.participants.values() for p in found))
+        if p.role != "holder"
+    }
+    for event in rows.events:
+        mail = stored.get(event.message) if event.is_public and event.message is not None else None
+        if mail is None or not mail.rfc_id or mail.message.mail_class != "human":
+            continue
+        if (event.ticket, mail.message.author) in side:
+            yield event.ticket, mail.rfc_id
 
 
 def _sent(context: Context, rows: Rows) -> dict[int, SentMail]:

@@ -62,6 +62,7 @@ class Envelope:
     tls: bool = False
     login: str | None = None
     relay: str | None = None
+    origin: str = ""    # of a mail we fetched: where it lies there; the same again only for the same mail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ class _Load:
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes = self._chosen(tickets, messages)
-        threads = self._threads(messages)
+        threads = self._threads(messages, participants)
         own = self._own_ids({*chosen, *(i for ids in threads.values() for i in ids)})
         stored = self._stored(chosen, own)
         automatic, held_notice_at = self._automatic(tickets)
@@ -223,9 +223,15 @@ class _Load:
             self.messages |= {m.id: m for m in found}
         return {i: self.messages[i] for i in sorted(ids) if i in self.messages}
 
-    def _threads(self, messages: list[Message]) -> dict[int, tuple[int, ...]]:
-        """The public messages of people, the first and the last few."""
-        public = _grouped((m.ticket, m.id) for m in messages if m.is_public and m.mail_class == "human")
+    def _threads(
+        self, messages: list[Message], participants: dict[int, tuple[Participant, ...]]
+    ) -> dict[int, tuple[int, ...]]:
+        """The public messages of the customers' side, the first and the last few."""
+        side = {(ticket, p.person) for ticket, found in participants.items() for p in found if p.role != "holder"}
+        public = _grouped(
+            (m.ticket, m.id) for m in messages
+            if m.is_public and m.mail_class == "human" and (m.ticket, m.author) in side
+        )
         return {t: (*ids[:1], *ids[1:][-THREAD:]) for t, ids in public.items()}
 
     def _chosen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 
@@ -773,3 +774,26 @@ def test_caro_hears_of_her_own_queue_only():
     desk, first = opened()
     assert not first.to(CARO)
     assert desk.mail(ANN, BILLING, "x", subject="y").to(CARO)
+
+
+def test_a_mail_that_cannot_be_read_opens_a_ticket_on_hold_and_goes_to_the_agents_whole():
+    desk = Desk()
+    fields = "".join(f"X-{n}: y\r\n" for n in range(1500))
+    raw = f"From: {ANN}\r\nTo: {SUPPORT}\r\nSubject: odd\r\nMessage-ID: <odd@x>\r\n{fields}\r\nHidden.\r\n".encode()
+    out = desk.receive(desk.spooled(raw, ANN, SUPPORT))
+    assert (out.decision.disposition, out.rows.messages[0].hold) == ("held", "opaque")
+    assert "opaque" in [r.code for r in out.decision.reasons]
+    assert not out.to(ANN)
+    told = notice(out)
+    assert "could not be read safely" in told.mail.text
+    (part,) = told.mail.parts
+    assert part.name == "original.eml"
+    assert base64.b64decode(told.raw[part.start:part.end]) == raw
+
+
+def test_customers_mail_programs_see_their_own_message_ids_and_never_an_agents():
+    desk, first, _ = answered()
+    again = desk.answer(notice(first), ANNA, "One more thing.")
+    answer = again.to(ANN)[0].mail
+    assert answer.in_reply_to == ("m1@cust.example",)
+    assert not [i for i in answer.references if i.endswith("@acme.example")]
