@@ -21,6 +21,7 @@ from gateway.edge.store import Store
 from gateway.errors import StateError
 
 QUIET = 5.0     # seconds without a frame
+ASK_SECONDS = 30.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,6 +39,10 @@ class Bookkeeper:
         """Run ``job`` on the writer thread; it is not cut off by a cancelled caller."""
         future = asyncio.get_running_loop().run_in_executor(self._thread, lambda: job(*args, **kwargs))
         return await asyncio.shield(future)
+
+    def ask(self, job: Callable[[], T]) -> T:
+        """Run ``job`` on the writer thread and wait for it; for threads beside the event loop."""
+        return self._thread.submit(job).result(ASK_SECONDS)
 
     def write(self, rows: Rows, raws: Mapping[str, bytes], *, now: datetime, cause: str) -> int:
         """Journal, then store; only on the writer thread. Returns the frame's number.

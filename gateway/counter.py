@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 
+from gateway import explain, pipeline
 from gateway.books import Bookkeeper
 from gateway.config import Config
+from gateway.core.model import Mail
+from gateway.core.understand import needs
 from gateway.edge.publish import publish
 from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import schema_of
 from gateway.edge.tables import Cursor
 from gateway.errors import MailwicketError, StateError
+from gateway.pipeline import Rooms
 from gateway.restore import backup
 
 Row = dict[str, Any]
@@ -64,8 +69,11 @@ ORDER BY list_contains(['sent', 'failed', 'bounced'], d.state), o.id DESC LIMIT 
 class Counter:
     """The window in the counter. ``books`` is None when no gateway runs."""
 
-    def __init__(self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None) -> None:
-        self.config, self.books, self.spool = config, books, spool
+    def __init__(
+        self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None,
+        rooms: Rooms | None = None,
+    ) -> None:
+        self.config, self.books, self.spool, self.rooms = config, books, spool, rooms
         found = store or (books.store if books else None)
         assert found is not None  # one of the two is given
         self.store = found
@@ -76,7 +84,7 @@ class Counter:
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
             "status": self.status,
         }
-        return reading | {"backup": self.backup, "snapshot": self.snapshot} if self.books else reading
+        return reading | {"backup": self.backup, "snapshot": self.snapshot, "explain": self.explain} if self.books else reading
 
     # --- Verbs ---
 
@@ -159,6 +167,19 @@ class Counter:
         given = args.get("directory")
         place = backup(self.store, Path(str(given)) if given else None)
         yield {"backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir())}
+
+    def explain(self, args: Row) -> Iterator[Row]:
+        """What would be decided about ``mail``, a parsed mail as JSON gives it; nothing is written."""
+        assert self.books is not None
+        assert self.rooms is not None
+        books, rooms = self.books, self.rooms
+        spooled = explain.spooled(msgspec.convert(args["mail"], Mail), rooms.policy)
+        now = datetime.now(UTC)
+        decision = books.ask(lambda: pipeline.explain(
+            spooled, books.store.load(needs([spooled], rooms.policy), now), rooms, now=now
+        ))
+        for code, detail in explain.told(decision):
+            yield {"code": code, "detail": detail}
 
     def snapshot(self, args: Row) -> Iterator[Row]:
         """Publish now what reports and notebooks read."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -23,21 +24,25 @@ from rich.text import Text
 from gateway.config import Config
 from gateway.core.address import canonical
 from gateway.core.classify import classify
-from gateway.core.conclude import conclude
 from gateway.core.context import Context
 from gateway.core.conversation import Keys, conversations
 from gateway.core.decision import Decision
-from gateway.core.model import Classification, Envelope, Facts, Mail, Spooled
+from gateway.core.model import Classification, Envelope, Mail, Spooled
+from gateway.core.policy import Policy
 from gateway.core.quote import split_reply
-from gateway.core.understand import facts_row, understand
+from gateway.core.token import read_address
 from gateway.edge.archive import messages
+from gateway.edge.control import NotRunning, ask
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
+from gateway.mime.compose import Composer
 from gateway.mime.text import decode, html_to_text
+from gateway.pipeline import Rooms, explain
 from gateway.show import clean
 
 Body = Literal["mail", "text", "html"]
 Row = dict[str, Any]
+TEMPLATES = Path(__file__).parent / "templates"
 AT_ONCE = 100
 NOBODY = Envelope(channel="import", received_at=datetime(1970, 1, 1, tzinfo=UTC), mail_from="", rcpt_tos=())
 
@@ -134,8 +139,7 @@ def _for_people(config: Config, files: Sequence[Path]) -> int:
         if isinstance(raw, str):
             console.print(Text(raw, style="red"))
             continue
-        console.print(_page(next(mails), raw, config))
-    console.print(Text("Threading and rules were tried against an empty desk.", style="dim"))
+        console.print(_page(next(mails), config))
     return 0
 
 
@@ -148,41 +152,59 @@ async def _parsed(config: Config, raws: list[bytes]) -> list[Mail]:
         await pool.close()
 
 
-def _page(mail: Mail, raw: bytes, config: Config) -> Table:
+def _page(mail: Mail, config: Config) -> Table:
     """What was read, how it was threaded, what would be done, step by step."""
-    decision, facts = dry_decision(mail, raw, config)
     table = Table(show_header=False, box=None, padding=(0, 1))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     sender = f"{mail.sender.name} <{mail.sender.address}>" if mail.sender else "(nobody)"
+    steps, desk = _steps(mail, config)
     lines: list[tuple[str, str]] = [
         ("from", sender), ("subject", mail.subject), ("date", mail.date.isoformat() if mail.date else "(none)"),
-        ("new text", facts.new_text.strip()[:1500] or "(none)"),
+        ("text", mail.text.strip()[:1500] or "(none)"),
         ("attachments", ", ".join(f"{p.name} ({p.size} bytes)" for p in mail.parts) or "(none)"),
         ("defects", ", ".join(mail.defects) or "(none)"),
-        *((reason.code, reason.detail) for reason in decision.reasons),
-        ("result", decision.disposition), ("mail to", ", ".join(f"{d.rcpt_to} ({d.kind})" for d in decision.drafts) or "(nobody)"),
+        *steps, ("asked", desk),
     ]
     for name, value in lines:
         table.add_row(name, Text(clean(value, lines=True)))
     return table
 
 
-def dry_decision(mail: Mail, raw: bytes, config: Config) -> tuple[Decision, Facts]:
-    """The decision that an empty desk would take."""
-    policy = config.policy
+def _steps(mail: Mail, config: Config) -> tuple[list[tuple[str, str]], str]:
+    """The reasons in order, from the running gateway's store, or from an empty desk; and which of the two."""
+    try:
+        rows = list(ask(config.control_socket, "explain", {"mail": msgspec.to_builtins(mail)}))
+    except NotRunning:
+        rooms = Rooms(
+            policy=config.policy, rules=RuleBook(config.policy.rules), composer=Composer(TEMPLATES, config.policy)
+        )
+        decision = explain(spooled(mail, config.policy), Context(), rooms, now=datetime.now(UTC))
+        return told(decision), "an empty desk: no gateway runs here, so no ticket is known"
+    return [(row["code"], row["detail"]) for row in rows], "the running gateway, with all its tickets"
+
+
+def spooled(mail: Mail, policy: Policy) -> Spooled:
+    """A mail from a file, with the envelope that its header suggests; nobody vouches for it."""
     to = [canonical(a.address) for a in (*mail.to, *mail.cc)]
-    envelope = Envelope(
-        channel="import", received_at=mail.date or datetime.now(UTC),
-        mail_from=None if mail.header("return-path").strip() == "<>" else (mail.sender.address if mail.sender else ""),
-        rcpt_tos=tuple(a for a in to if policy.queue_of_address(a)) or (policy.queues[0].address,),
+    ours = tuple(
+        a for a in to if policy.queue_of_address(a) or read_address(policy.keys, a, policy.reply_domain) is not None
     )
-    spooled = Spooled(spool_id="explain", envelope=envelope, mail=mail)
-    context = Context()
-    facts = understand(spooled, context, policy)
-    hits = RuleBook(policy.rules).hits([facts_row(facts, spooled, context)], [facts.new_text])[0]
-    decision = conclude(facts, spooled, hits, context=context, policy=policy, now=envelope.received_at)
-    return decision, facts
+    null_path = mail.header("return-path").strip() == "<>"
+    envelope = Envelope(
+        channel="import", received_at=mail.date or datetime.now(UTC), rcpt_tos=ours or (policy.queues[0].address,),
+        mail_from=None if null_path else mail.sender.address if mail.sender else "",
+    )
+    return Spooled(spool_id="explain", envelope=envelope, mail=mail)
+
+
+def told(decision: Decision) -> list[tuple[str, str]]:
+    """The reasons of a decision and what would follow, for a person."""
+    to = ", ".join(f"{draft.rcpt_to} ({draft.kind})" for draft in decision.drafts)
+    return [
+        *((reason.code, reason.detail) for reason in decision.reasons),
+        ("result", decision.disposition), ("mail to", to or "(nobody)"),
+    ]
 
 
 # --- Archives -------------------------------------------------------------------------------

@@ -55,6 +55,13 @@ def decide(
     return joined([rows for rows, _ in done]), decisions
 
 
+def explain(spooled: Spooled, context: Context, rooms: Rooms, *, now: datetime) -> Decision:
+    """What would be decided about one mail; nothing is rendered, nothing is written."""
+    facts = understand(spooled, context, rooms.policy)
+    (hits,) = _hits([facts], [spooled], context, rooms.rules)
+    return conclude(facts, spooled, hits, context=context, policy=rooms.policy, now=now)
+
+
 def waves(batch: Sequence[Spooled], policy: Policy) -> Iterator[list[Spooled]]:
     """The batch in rounds: each mail stands one round after the last mail it shares a key with."""
     last: dict[str, int] = {}

@@ -91,7 +91,7 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        counter = Counter(self.config, books, spool)
+        counter = Counter(self.config, books, spool, rooms=rooms)
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()

@@ -31,7 +31,7 @@ Handler = Callable[[Row], Iterable[Row]]
 
 # sockaddr_un holds 108 bytes; some room is left for tools that append to the name.
 _MAX_PATH = 100
-_MAX_REQUEST = 64 * 1024
+_MAX_REQUEST = 8 * 1024 * 1024     # a parsed mail, for "explain"
 _CALLS = 8
 _REQUEST_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
