@@ -10,6 +10,7 @@
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
     restore.py              backups and the way back
+    rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
     cli.py                  the command mailwicket, one row a verb
     show.py                 what the command line shows: tables for people, JSON lines for programs

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from gateway import explain, pipeline
+from gateway import pipeline, rehearse
 from gateway.books import Bookkeeper
 from gateway.config import Config
 from gateway.core.model import Mail
@@ -173,12 +173,12 @@ class Counter:
         assert self.books is not None
         assert self.rooms is not None
         books, rooms = self.books, self.rooms
-        spooled = explain.spooled(msgspec.convert(args["mail"], Mail), rooms.policy)
+        spooled = rehearse.spooled(msgspec.convert(args["mail"], Mail), rooms.policy)
         now = datetime.now(UTC)
         decision = books.ask(lambda: pipeline.explain(
             spooled, books.store.load(needs([spooled], rooms.policy), now), rooms, now=now
         ))
-        for code, detail in explain.told(decision):
+        for code, detail in rehearse.told(decision):
             yield {"code": code, "detail": detail}
 
     def snapshot(self, args: Row) -> Iterator[Row]:

@@ -22,15 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.config import Config
-from gateway.core.address import canonical
 from gateway.core.classify import classify
 from gateway.core.context import Context
 from gateway.core.conversation import Keys, conversations
-from gateway.core.decision import Decision
-from gateway.core.model import Classification, Envelope, Mail, Spooled
-from gateway.core.policy import Policy
+from gateway.core.model import Classification, Envelope, Mail
 from gateway.core.quote import split_reply
-from gateway.core.token import read_address
 from gateway.edge.archive import messages
 from gateway.edge.control import NotRunning, ask
 from gateway.edge.rules import RuleBook
@@ -38,6 +34,7 @@ from gateway.edge.workers import ParserPool
 from gateway.mime.compose import Composer
 from gateway.mime.text import decode, html_to_text
 from gateway.pipeline import Rooms, explain
+from gateway.rehearse import spooled, told
 from gateway.show import clean
 
 Body = Literal["mail", "text", "html"]
@@ -182,29 +179,6 @@ def _steps(mail: Mail, config: Config) -> tuple[list[tuple[str, str]], str]:
         decision = explain(spooled(mail, config.policy), Context(), rooms, now=datetime.now(UTC))
         return told(decision), "an empty desk: no gateway runs here, so no ticket is known"
     return [(row["code"], row["detail"]) for row in rows], "the running gateway, with all its tickets"
-
-
-def spooled(mail: Mail, policy: Policy) -> Spooled:
-    """A mail from a file, with the envelope that its header suggests; nobody vouches for it."""
-    to = [canonical(a.address) for a in (*mail.to, *mail.cc)]
-    ours = tuple(
-        a for a in to if policy.queue_of_address(a) or read_address(policy.keys, a, policy.reply_domain) is not None
-    )
-    null_path = mail.header("return-path").strip() == "<>"
-    envelope = Envelope(
-        channel="import", received_at=mail.date or datetime.now(UTC), rcpt_tos=ours or (policy.queues[0].address,),
-        mail_from=None if null_path else mail.sender.address if mail.sender else "",
-    )
-    return Spooled(spool_id="explain", envelope=envelope, mail=mail)
-
-
-def told(decision: Decision) -> list[tuple[str, str]]:
-    """The reasons of a decision and what would follow, for a person."""
-    to = ", ".join(f"{draft.rcpt_to} ({draft.kind})" for draft in decision.drafts)
-    return [
-        *((reason.code, reason.detail) for reason in decision.reasons),
-        ("result", decision.disposition), ("mail to", to or "(nobody)"),
-    ]
 
 
 # --- Archives -------------------------------------------------------------------------------
