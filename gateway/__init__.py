@@ -46,6 +46,7 @@
       quote.py              new text, quoted text, signature
       quote_words.py        how mail programs announce quoted text
       command.py            the command table, and the reader of the block on top of a mail
+      stray.py              commands in the wrong place
       command_value.py      readers of command values
       conclude.py           what to do with one mail: the table CASES
       copies.py             second copies of a mail that was decided already
@@ -82,6 +83,13 @@
       smtp_conversation.py  the commands of SMTP and LMTP
       smtp_data.py          from the wire to the spool in constant memory
       drop_receive.py       a Maildir where local programs put mail for us
+      imap_receive.py       a watched mailbox: one supervisor a folder (not wired in yet)
+      imap_settings.py      what a watched mailbox is told
+      imap_connection.py    one IMAP connection; an answer or Doubt
+      imap_wire.py          aioimaplib's protocol with bounds
+      imap_cursor.py        how far a folder has been read
+      imap_token.py         access tokens for XOAUTH2
+      header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250
       durable.py            every operation that must survive a power cut

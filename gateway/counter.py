@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 
 from gateway import pipeline, rehearse
 from gateway.books import Bookkeeper
 from gateway.config import Config
-from gateway.core.model import Mail
 from gateway.core.understand import needs
+from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
 from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
@@ -173,7 +172,7 @@ class Counter:
         assert self.books is not None
         assert self.rooms is not None
         books, rooms = self.books, self.rooms
-        spooled = rehearse.spooled(msgspec.convert(args["mail"], Mail), rooms.policy)
+        spooled = rehearse.spooled(mail_of(args["mail"]), rooms.policy)
         now = datetime.now(UTC)
         decision = books.ask(lambda: pipeline.explain(
             spooled, books.store.load(needs([spooled], rooms.policy), now), rooms, now=now

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -29,6 +28,7 @@ from gateway.core.model import Classification, Envelope, Mail
 from gateway.core.quote import split_reply
 from gateway.edge.archive import messages
 from gateway.edge.control import NotRunning, ask
+from gateway.edge.frames import plain_mail
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
 from gateway.mime.compose import Composer
@@ -171,7 +171,7 @@ def _page(mail: Mail, config: Config) -> Table:
 def _steps(mail: Mail, config: Config) -> tuple[list[tuple[str, str]], str]:
     """The reasons in order, from the running gateway's store, or from an empty desk; and which of the two."""
     try:
-        rows = list(ask(config.control_socket, "explain", {"mail": msgspec.to_builtins(mail)}))
+        rows = list(ask(config.control_socket, "explain", {"mail": plain_mail(mail)}))
     except NotRunning:
         rooms = Rooms(
             policy=config.policy, rules=RuleBook(config.policy.rules), composer=Composer(TEMPLATES, config.policy)

@@ -13,15 +13,18 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.core import act, relay
+from gateway.core.budget import why_no_automatic
 from gateway.core.case import Case, afresh, store
 from gateway.core.command import help_lines, parse_block
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.footer import is_footer
-from gateway.core.model import Command, OutgoingKind, Part
+from gateway.core.model import OURS_INSIDE, Command, OutgoingKind, Part
 from gateway.core.policy import Agent
 from gateway.core.quote import split_reply
 from gateway.core.rows import Attachment, Message, Ticket
+from gateway.core.stray import strays
+from gateway.core.token import hides_token, strip_tokens
 
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
@@ -37,7 +40,8 @@ HOLDS: Final[dict[str, bool]] = {
 }
 LIGHT = frozenset({"note", "help", "why"})      # the commands of a light agent
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
-SHORT = 20                          # a line of a note shorter than this is too common to mean a leak
+SHORT = 20                          # letters; a line of a note shorter than this is too common to mean a leak
+PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
 
 
 def agent_mail(case: Case) -> Decision:
@@ -52,15 +56,18 @@ def agent_mail(case: Case) -> Decision:
     names = {c.name for c in case.facts.block.commands}
     internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
     text = case.facts.block.text.strip()
-    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text))):
+    attached = _attached(case.spooled.mail.parts)
+    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text and not attached))):
         return _hold(case, agent, "role")
     if case.facts.token_without_proof:
         return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:
         return _release(case, agent)
-    if not (text or case.facts.block.commands or _attached(case.spooled.mail.parts)):
+    if not (text or case.facts.block.commands or attached):
         return _hold(case, agent, "empty")
-    leaks = [] if internal or not text else leftovers(case, ticket, text)
+    if not internal and (stray := strays(text)):
+        return _hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
+    leaks = [] if internal else leftovers(case, ticket, text) + ours_attached(case)
     if leaks:
         return _hold(case, agent, "leftover", [(line, "") for line in leaks])
     if text and not internal and (newer := _newer_answer(case, ticket)):
@@ -171,7 +178,9 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
     ledger.why("held", code)
     drafts: tuple[Draft, ...] = ()
     last = case.context.held_notice_at.get(agent.address)
-    if code != "unproven" or last is None or ledger.now - last >= NOTICE_PAUSE:
+    silent = code == "unproven" and last is not None and ledger.now - last < NOTICE_PAUSE
+    # A robot at an agent's address would answer our notice, and be held, and be told …
+    if not silent and why_no_automatic(agent.address, ticket, case.context, case.policy, ledger.now) is None:
         # A notice about unproven mail repeats nothing of it: the writer may be anybody (decision 10).
         drafts = (relay.answer_agent(
             "unproven_notice" if code == "unproven" else "held_notice", agent, case.facts, case.spooled.mail, message,
@@ -229,18 +238,33 @@ def leftovers(case: Case, ticket: int, text: str) -> list[str]:
     """Lines of our footer or of an internal note that stand in what would go to the customer."""
     context = case.context
     merged = [n for n in context.notes if (living := context.living(n)) is not None and living.id == ticket]
-    notes = {
-        _plain(line)
-        for number in (message for n in merged for message in context.notes[n])
-        if number in context.stored
-        for line in context.stored[number].text.new_text.splitlines()
-    }
-    notes = {line for line in notes if len(line) >= SHORT}
-    return [line for line in text.splitlines() if is_footer(line) or any(n in _plain(line) for n in notes)]
+    numbers = [message for n in merged for message in context.notes[n] if message in context.stored]
+    found = [line for line in text.splitlines() if is_footer(line)]
+    answer = _plain(text)
+    for number in numbers:
+        note = _plain(context.stored[number].text.new_text)
+        # Clients wrap lines anew, so a note is looked for piece by piece, blanks and line ends aside.
+        pieces = (note[at:at + PIECE] for at in range(0, max(1, len(note) - PIECE + STEP), STEP))
+        lines = (_plain(line) for line in context.stored[number].text.new_text.splitlines())
+        if any(len(piece) >= SHORT and piece in answer for piece in (*pieces, *lines)):
+            found += [line for line in text.splitlines() if _shares(_plain(line), note)]
+    bare = strip_tokens(text, case.policy.reply_domain, "")
+    found += [line for line in bare.splitlines() if hides_token(line)] or (["…"] if hides_token(bare) else [])
+    return list(dict.fromkeys(found))
+
+
+def _shares(line: str, note: str) -> bool:
+    return len(line) >= SHORT and any(line[at:at + SHORT] in note for at in range(len(line) - SHORT + 1))
+
+
+def ours_attached(case: Case) -> list[str]:
+    """A mail of ours that goes along as a file ("attach original") would show notes and reply addresses."""
+    return [OURS_INSIDE] if OURS_INSIDE in case.spooled.mail.defects else []
 
 
 def _plain(line: str) -> str:
-    return " ".join(line.lstrip("> \t").casefold().split())
+    """Letters only: case, blanks, line ends and quote marks aside."""
+    return "".join(line.replace(">", " ").casefold().split())
 
 
 def _newer_answer(case: Case, ticket: int) -> str | None:

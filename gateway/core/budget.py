@@ -71,9 +71,18 @@ def _not_answerable(facts: Facts, envelope: Envelope, policy: Policy) -> str | N
             return f"nobody reads {address}"
         if canonical(address) in policy.own_addresses():
             return f"{address} is an address of ours"
+    if facts.identity.level == 0 and envelope.mail_from and not _related(envelope.mail_from, facts.identity.address):
+        # RFC 3834 §4 answers the return path; From alone may name a victim.
+        return f"From says {facts.identity.address}, the envelope {envelope.mail_from}"
     if not policy.queue(facts.queue).acknowledge:
         return f"the queue {facts.queue} does not acknowledge"
     return None
+
+
+def _related(one: str, other: str) -> bool:
+    """Whether two addresses are of the same domain, or of one below the other."""
+    a, b = f".{domain(one)}", f".{domain(other)}"
+    return a.endswith(b) or b.endswith(a)
 
 
 def _acknowledged(ticket: int | None, person: int | None, context: Context) -> str | None:
@@ -86,8 +95,8 @@ def _ack_budget(address: str, context: Context, policy: Policy, now: datetime) -
     limits = policy.budgets
     acks = [mail for mail in context.automatic if mail.kind in ACKS]
     # What was sent stands in the outbox by canonical address.
-    known, behind = canonical(address), f"@{domain(address)}"
-    to_address = [mail for mail in acks if mail.address == known]
+    known, behind = _mailbox(canonical(address)), f"@{domain(address)}"
+    to_address = [mail for mail in acks if _mailbox(mail.address) == known]
     to_domain = [mail for mail in acks if mail.address.endswith(behind)]
     what = "acknowledgements to"
     return (
@@ -95,6 +104,12 @@ def _ack_budget(address: str, context: Context, policy: Policy, now: datetime) -
         or _over(to_address, DAY, limits.acks_per_address_day, f"{what} {address}", now)
         or _over(to_domain, HOUR, limits.acks_per_domain_hour, f"{what} {domain(address)}", now)
     )
+
+
+def _mailbox(address: str) -> str:
+    """ann+1@, ann+2@ … are one mailbox nearly everywhere (RFC 5233), and one victim."""
+    name, _, host = address.rpartition("@")
+    return f"{name.partition('+')[0]}@{host}"
 
 
 def _over(sent: Iterable[AutoSent], span: timedelta, most: int, what: str, now: datetime) -> str | None:

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.core.address import canonical
 from gateway.core.context import Context
 from gateway.core.decision import Decision, Draft, PartRef
+from gateway.core.identity import PROVES_SENDER
 from gateway.core.ledger import Ledger
 from gateway.core.model import Disposition, Facts, Spooled
 from gateway.core.policy import Agent, Policy
@@ -60,6 +61,14 @@ class Case:
         name = agent.name if agent is not None and identity.level >= 3 else header_text(identity.name, 80)
         return Author(person=self.author(), name=name, address=identity.address)
 
+    def unproven(self) -> str:
+        """What agents are warned of: a name or a number that anybody may write, and nothing behind it."""
+        if self.facts.identity.level in PROVES_SENDER:
+            return ""
+        if self.agent is not None:
+            return "agent"
+        return "subject" if self.facts.match.signal == "subject" else ""
+
     def content(self, message: int, text: str) -> Content:
         """The mail as it is relayed; one that could not be read goes along whole, as a file."""
         mail, spool_id = self.spooled.mail, self.spooled.spool_id
@@ -103,7 +112,8 @@ def is_agents(case: Case) -> bool:
     if case.agent is None or case.ticket is None:
         return False
     person = case.context.person_ids.get(case.facts.identity.address)
-    return all(f.person != person for f in case.context.participants.get(case.ticket, ()))
+    followers = case.context.participants.get(case.ticket, ())
+    return all(f.person != person or f.role != "requester" for f in followers)
 
 
 def store(

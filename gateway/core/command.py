@@ -30,6 +30,7 @@ from gateway.core.command_value import choice, fold, nothing, person, tags, text
 from gateway.core.model import Command, CommandBlock, Level
 
 MOST_LINES = 10         # ruling 8
+MOST_LINE = 300         # no command line is longer; the value of #note may be
 MOST_WORD = 40          # longer words are no command of anybody, nor worth a suggestion
 
 
@@ -219,7 +220,11 @@ def _sort(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """``text`` as a reader sees it: no invisible characters, any blank a space, compatible letters one."""
+    """``text`` as a reader sees it: no invisible characters, any blank a space, compatible letters one.
+
+    Only the head of a line is looked at: to normalise a run of combining marks takes quadratic time.
+    """
+    text = text[:MOST_LINE]
     if text.isascii() and text.isprintable():
         return text
     blanks = "".join(" " if c == "\t" or unicodedata.category(c).startswith("Z") else c for c in text)
@@ -258,7 +263,8 @@ def _key_line(line: str) -> Found | None:
 
 def _split(shape: re.Match[str] | None, rows: Mapping[str, CommandRow]) -> Found | None:
     """Row and value, if the word is in the table and nothing but plain characters lead to the value."""
-    if shape is None or not set(unicodedata.normalize("NFC", shape.group(2))) <= ALPHABET:
+    # The length first: a run of combining marks is normalised in quadratic time.
+    if shape is None or len(shape.group(2)) > MOST_WORD or not set(unicodedata.normalize("NFC", shape.group(2))) <= ALPHABET:
         return None
     row = rows.get(fold(shape.group(2)))
     value = _VALUE.fullmatch(shape.group(3))

@@ -185,7 +185,7 @@ def _open(case: Case, follows: int | None) -> Decision:
         case, ticket, message, first=True, suggested_cc=suggested,
         possible=relay.key_of(earlier, policy) if earlier is not None else "",
     )
-    no_ack = _unread(case) or why_no_ack(
+    no_ack = _no_answer(case) or why_no_ack(
         facts, case.spooled.envelope, ticket, author, case.context, policy, ledger.now
     )
     if no_ack is None and author is not None:
@@ -210,11 +210,11 @@ def _append(case: Case, state: Ticket) -> Decision:
     holder = _foreign_holder(case)
     if author is not None and ledger.participant(state.id, author, "holder" if who == "collaborator" else "cc"):
         ledger.event(state.id, "participant_added", actor=author, actor_kind=who, after=str(author))
-    if state.status in WAITING and not is_auto:
+    outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
+    if state.status in WAITING and not is_auto and not outside:
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
     suggested = _join_copied(case, state.id)
     flooding = FLOOD in state.tags.split() and case.ticket is None
-    outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
     drafts = [] if flooding else _notices(
         case, state.id, message, holder=holder, suggested_cc=suggested,
         outsider=case.facts.identity.address if outside else "",
@@ -238,14 +238,18 @@ def _store_customers(case: Case, ticket: int, message: int, drafts: list[Draft])
     )
 
 
-def _unread(case: Case) -> str | None:
-    opaque = case.spooled.mail.opaque
-    return None if opaque is None else f"the mail was not read: {opaque}"
+def _no_answer(case: Case) -> str | None:
+    mail = case.spooled.mail
+    if mail.opaque is not None:
+        return f"the mail was not read: {mail.opaque}"
+    return None if mail.ambiguous is None else f"From is ambiguous: {mail.ambiguous}"
 
 
 def _flooded(case: Case) -> Ticket | None:
     """The ticket that collects an address's mail once its hourly budget of new tickets is spent."""
     opened = case.context.opened.get(case.facts.identity.address, ())
+    if case.facts.identity.level in PROVES_SENDER:
+        return None     # ten forged mails must not hide the true one
     if len(opened) < case.policy.budgets.tickets_per_address_hour:
         return None
     found = case.context.living(max(opened))
@@ -271,8 +275,9 @@ def _foreign_holder(case: Case) -> str:
 
 def _join_copied(case: Case, ticket: int) -> list[str]:
     """Ruling 2: who stands on Cc of a proven mail joins; of an unproven one he is suggested."""
-    others = case.others()
-    if case.facts.identity.level not in PROVES_SENDER:
+    others, author = case.others(), case.author()
+    on_it = any(f.person == author and f.role != "holder" for f in case.ledger.followers(ticket))
+    if case.facts.identity.level not in PROVES_SENDER or not on_it:
         known = {case.ledger.address(f.person) for f in case.ledger.followers(ticket)}
         return [a for a in others if a not in known]
     for address in others:
@@ -289,11 +294,16 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
     first = bool(values.get("first"))
     text = case.facts.whole_text if first else case.facts.new_text or case.facts.whole_text
     have = relay.on_to_or_cc(case.spooled.mail) | {case.facts.identity.address}
-    agents = relay.readers(case.ledger.ticket(ticket), case.ledger, case.policy, but=have)
+    state = case.ledger.ticket(ticket)
+    # Nobody gets a second copy, but a header that anybody may write must not leave all agents untold.
+    agents = relay.readers(state, case.ledger, case.policy, but=have) or relay.readers(
+        state, case.ledger, case.policy, but=(case.facts.identity.address,)
+    )
     to_cc = case.others()
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
-        **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", **values},
+        **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", "unproven": case.unproven(),
+           **values},
     )
 
 

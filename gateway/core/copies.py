@@ -40,30 +40,36 @@ def second_copy(case: Case) -> Decision:
         return link(case, first.id, None)
     case.ledger.event(opened.id, "copy", actor=case.author(), actor_kind="system", message=first.id)
     began = first.is_public and (first.author, first.at) == (opened.requester, opened.created_at)
-    if token is None or into is None or into.id == opened.id or not began or opened.first_reply_at is not None or (
-        into.status in DEAD
+    # A stranger may send another's mail once more, to a reply address of his own.
+    own = token is not None and into is not None and _takes_part(case, first, into, token)
+    if token is None or into is None or not own or into.id == opened.id or not began or (
+        opened.first_reply_at is not None or into.status in DEAD
     ):
         case.ledger.why("copy", f"second copy of message {first.id}")
         return link(case, first.id, opened.id)
-    _merge_copy(case, first, opened, into, token)
+    _merge_copy(case, first, opened, into)
     case.ledger.why("copy_merged", "the other copy was addressed to a reply address of another ticket")
     return link(case, first.id, into.id)
 
 
-def _merge_copy(case: Case, first: Message, opened: Ticket, into: Ticket, token: Token) -> None:
+def _merge_copy(case: Case, first: Message, opened: Ticket, into: Ticket) -> None:
     """The ticket that the first copy opened becomes a reply on the token's."""
     ledger, is_auto = case.ledger, first.mail_class != "human"
-    party = case.context.persons.get(token.party)
-    known = party is not None and party.id == first.author
-    known = known or any(f.person == first.author and f.role != "holder" for f in ledger.followers(into.id))
     ledger.event(
-        into.id, "customer_reply", actor=first.author, actor_kind="customer" if known else "collaborator",
-        message=first.id, is_public=True, is_auto=is_auto,
+        into.id, "customer_reply", actor=first.author, actor_kind="customer", message=first.id, is_public=True,
+        is_auto=is_auto,
     )
-    # Whoever only holds another's reply address may add to the ticket, not listen to it (decision 10).
-    act.merge(ledger, opened.id, into.id, act.Actor(kind="system", person=None), "cc" if known else "holder")
+    act.merge(ledger, opened.id, into.id, act.Actor(kind="system", person=None))
     if into.status in WAITING and not is_auto:
         act.set_status(ledger, into.id, "open", act.Actor(kind="customer", person=first.author))
+
+
+def _takes_part(case: Case, first: Message, into: Ticket, token: Token) -> bool:
+    """Whether the writer is on the token's ticket by himself, not by another's reply address."""
+    party = case.context.persons.get(token.party)
+    if party is not None and party.id == first.author:
+        return True
+    return any(f.person == first.author and f.role != "holder" for f in case.ledger.followers(into.id))
 
 
 def _first_copy(case: Case) -> Message | None:

@@ -32,6 +32,7 @@ EventKind = Literal[
     "acknowledged",     # an acknowledgement was queued
     "bounced",          # a mail of ours came back; after = RFC 3463 status
 ]
+OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[
     "ack", "reply", "notice", "note_notice", "brief", "held_notice", "unproven_notice", "result", "undelivered",
     "reply_rule",

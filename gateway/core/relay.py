@@ -7,7 +7,7 @@ customers get mail from the queue's address (architecture §4, rulings 3, 4, 11)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.address import canonical
 from gateway.core.context import StoredMail
@@ -16,9 +16,11 @@ from gateway.core.ledger import Ledger
 from gateway.core.model import Facts, Mail, OutgoingKind, Part, Report, Token
 from gateway.core.policy import Agent, Policy, Queue
 from gateway.core.rows import Attachment, Participant, Ticket
-from gateway.core.token import make_address
+from gateway.core.token import make_address, strip_tokens
 
 MOST_BYTES_TO_AGENTS = 5_000_000    # ruling 11: above it agents get a list
+MOST_SHOWN = 100_000                # characters of a mail in a notice; the whole text is stored
+MOST_QUOTED = 10_000                # characters of the quotation below an answer
 # The commands that make sense in each status, for the one-line footer.
 NEXT_STEPS = {
     "new": "#take #pending #solved #note #help",
@@ -102,7 +104,8 @@ def to_agents(
             automatic="", extra_headers=agent_headers(state, policy),
             values={
                 **footer_values(state, ledger, policy), "author_name": author.name, "author_address": author.address,
-                "text": content.text, "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "", "opaque": "",
+                "text": _short(content.text, MOST_SHOWN), "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "",
+                "opaque": "", "unproven": "",
                 "suggested_cc": [], "possible": "", "to_cc": [], **values,
             },
         ))
@@ -123,6 +126,10 @@ def to_customers(
         colleague = policy.agent_of_address(quoted.text.from_address)
         quoted_name = f"{colleague.name} ({queue.from_name})" if colleague else quoted.text.from_name or quoted.text.from_address
     thread = ledger.context.threads.get(ticket, ())
+    # Ruling 3 also for names of files: what clients save a notice as may hold its address.
+    parts = tuple(
+        replace(p, name=strip_tokens(p.name, policy.reply_domain, queue.address)) for p in content.parts
+    )
     drafts = []
     for follower in ledger.followers(ticket):
         person = ledger.find(follower.person)
@@ -135,14 +142,18 @@ def to_customers(
             recipient=person.id, rcpt_to=person.address, from_name=f"{agent.name} ({queue.from_name})",
             from_address=queue.address, reply_to=reply if policy.reply_to_token else None, to_name=person.name,
             subject=subject_of(ticket, ledger), signed_kind="p",
-            in_reply_to=thread[-1] if thread else None, references=thread, parts=content.parts,
+            in_reply_to=thread[-1] if thread else None, references=thread, parts=parts,
             values={
                 "text": content.text, "html": content.html,
-                "quoted_text": shown.text.new_text if shown else "", "quoted_author": quoted_name,
+                "quoted_text": _short(shown.text.new_text, MOST_QUOTED) if shown else "", "quoted_author": quoted_name,
                 "quoted_at": shown.message.at.strftime("%Y-%m-%d %H:%M UTC") if shown else "",
             },
         ))
     return drafts
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}\n[…]"
 
 
 def _has_seen(follower: Participant, quoted: StoredMail, state: Ticket) -> bool:

@@ -67,6 +67,7 @@ class _Evidence:
     named: int
     ticket: int         # what became of it
     why: str
+    seen: bool = False              # a key of ours, or the id of a mail that is stored here
 
 
 class _Search:
@@ -134,7 +135,7 @@ class _Search:
                 ticket = _living(self.context, row.ticket)
                 if row.ticket is not None and ticket is not None:
                     why = f"{header} {what} {self._name(row.ticket, ticket)}"
-                    yield _Evidence(signal="reference", named=row.ticket, ticket=ticket, why=why)
+                    yield _Evidence(signal="reference", named=row.ticket, ticket=ticket, why=why, seen=role == "self")
 
     def _subject_keys(self) -> Iterator[_Evidence]:
         """Step 4. What was voided (spam, erased) is not revived by a number in a subject."""
@@ -142,7 +143,7 @@ class _Search:
             living = self.context.living(number)
             if living is not None and living.status != "void":
                 why = f"the subject names {self._name(number, living.id)}"
-                yield _Evidence(signal="subject", named=number, ticket=living.id, why=why)
+                yield _Evidence(signal="subject", named=number, ticket=living.id, why=why, seen=True)
 
     def _right(self, found: _Evidence) -> str:
         """Why the sender may add to a ticket by mere evidence; '' if he may not."""
@@ -157,7 +158,8 @@ class _Search:
             # A holder wrote with somebody else's reply address: that address is his only proof.
             if any(member.person == person and member.role != "holder" for member in members):
                 return "takes part in it"
-            if address in self.context.addressees.get(number, ()):
+            # Of a mail that is here: an id that was merely referred to may be a bait for somebody on Cc.
+            if found.seen and address in self.context.addressees.get(number, ()):
                 return "was written to on it"
         return ""
 

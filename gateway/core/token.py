@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -37,6 +38,9 @@ _KID = "[a-z]"
 _NUMBER = f"[0-9a-z]{{1,{_MAX_DIGITS}}}"
 _MAC = f"[a-z2-7]{{{_MAC_LETTERS}}}"
 _ADDRESS = re.compile(f"t-({_KID})([anc])({_NUMBER})[.]({_NUMBER})-({_MAC})")
+_HIDDEN = re.compile(f"t-{_KID}[anc]{_NUMBER}[.]{_NUMBER}-{_MAC}")
+_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+_MOST_SEARCHED = 200_000
 _BOUNCE = re.compile(f"b-({_KID})({_NUMBER})-({_MAC})")
 _MESSAGE_ID = re.compile(f"([pnixr])({_KID})[.]({_NUMBER})[.]({_NUMBER})[.]({_NUMBER})[.]({_MAC})")
 _MARK = re.compile(f"({_KID})({_NUMBER})[.]({_MAC})")
@@ -133,6 +137,16 @@ def read_mark(keys: Keyring, text: str) -> int | None:
     if found is None or not _verified(keys, found[1], found[3], "mark", found[2]):
         return None
     return int(found[2], 36)
+
+
+def hides_token(text: str) -> bool:
+    """Whether a reply address stands in ``text`` in pieces: wrapped, with invisible or look-alike signs in it.
+
+    ``strip_tokens`` replaces what stands whole; what is left here was meant for agents' eyes, or for nobody's.
+    """
+    folded = unicodedata.normalize("NFKC", text[:_MOST_SEARCHED]).casefold()
+    signs = "".join("-" if unicodedata.category(c) == "Pd" else c for c in folded)
+    return _HIDDEN.search("".join(c for c in signs if c in _SIGNS)) is not None
 
 
 def strip_tokens(text: str, reply_domain: str, replacement: str) -> str:

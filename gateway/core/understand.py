@@ -34,8 +34,9 @@ from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_address, read_bounce, read_mark, read_message_id
 
 # Ids of a mail that are looked up: its newest references say where it belongs, the oldest who began.
-REFERENCES_READ = 20
+REFERENCES_READ = 100
 ADDRESSES_READ = 40
+TEXT_READ = 200_000     # characters in which quotations and commands are looked for
 TOP = 2_000     # characters of the text in which a command may name another ticket
 WHY = re.compile(rf"#\s*(?:{'|'.join(('why', *row_of('why').aliases))})\b", re.IGNORECASE)
 
@@ -47,8 +48,12 @@ def rfc_ids(mail: Mail) -> tuple[str, ...]:
 
 
 def delivery_key(envelope: Envelope, mail: Mail) -> str:
-    """Same sender, recipients and bytes: a sender that lost our 250 and tries again (RFC 5321 §4.5.4.1)."""
-    seed = "\n".join((envelope.mail_from or "<>", *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
+    """Same sender, recipients and bytes: a sender that lost our 250 and tries again (RFC 5321 §4.5.4.1).
+
+    By the same way, too: bytes that a stranger delivered first must not swallow the proven ones.
+    """
+    way = (envelope.relay or "", envelope.login or "", envelope.mail_from or "<>")
+    seed = "\n".join((*way, *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
     return hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -133,8 +138,10 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     kind = _class(spooled, policy)
     identity = _identity(spooled, held_tokens, context, policy)
     match = find_thread(spooled, held_tokens, identity, context, policy)
-    split = split_reply(mail.text, _answered(match, context)) if match.ticket else None
-    new = split.new if split else mail.text
+    # What nobody reads to its end may not hold up the mail behind it; the whole text is stored.
+    text = mail.text[:TEXT_READ]
+    split = split_reply(text, _answered(match, context)) if match.ticket else None
+    new = split.new if split else text
     block = parse_block(new) if identity.agent and match.ticket else CommandBlock(commands=(), suspects=(), text=new)
     return Facts(
         spool_id=spooled.spool_id,

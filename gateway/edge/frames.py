@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from gateway.core.model import Mail
 from gateway.core.rows import Rows
 from gateway.errors import Damaged, StateError
 
@@ -82,3 +83,13 @@ _DEFAULTS: dict[type, dict[str, object]] = {
     cls: {f.name: _default(hints[f.name]) for f in fields(cls) if f.default is MISSING}
     for cls in _CLASSES.values() for hints in [get_type_hints(cls)]
 }
+
+
+def plain_mail(mail: Mail) -> Any:
+    """A parsed mail as JSON has it, for the control socket."""
+    return msgspec.to_builtins(mail)
+
+
+def mail_of(plain: Any) -> Mail:
+    """The mail that ``plain_mail`` made plain. Raises msgspec.ValidationError for anything else."""
+    return msgspec.convert(plain, Mail)

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -31,7 +32,7 @@ from gateway.core.model import SignedId
 from gateway.core.policy import Policy
 from gateway.core.rows import OutboxRow
 from gateway.core.subject import header_text, with_key
-from gateway.core.token import make_bounce, make_mark, make_message_id, strip_tokens
+from gateway.core.token import hides_token, make_bounce, make_mark, make_message_id, strip_tokens
 from gateway.mime.assemble import Fetch, body_of, cids_of, head_of
 from gateway.mime.fields import mailbox
 from gateway.mime.html_cut import agent_html
@@ -43,6 +44,7 @@ _FIRST_IDS, _LAST_IDS = 4, 6        # of References: RFC 5322 §3.6.4 sets no en
 _ID = re.compile(r"<?([!-;=?A-~]{1,120}@[!-;=?A-~]{1,120})>?")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
+_TAG = re.compile("<[^>]*>")
 _PARAGRAPH = re.compile(r"\n{2,}")
 
 
@@ -101,6 +103,8 @@ class Composer:
         html = clean_text(page.render(values)) if page else ""
         if draft.kind in _TO_CUSTOMERS:
             text, html = (self._without_tokens(draft, body) for body in (text, html))
+            if cut and hides_token(unquote(_TAG.sub("", html) + html)):
+                return self._body(replace(draft, values={**draft.values, "html": ""}))
         return text, html, tuple(p for p in draft.parts if not (cut and _was_cut_off(p, given, cut)))
 
     def _headers(self, draft: Draft, outbox_id: int, rfc_id: str, now: datetime) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
-from gateway.core.model import Address, Mail, Part, Report
+from gateway.core.model import OURS_INSIDE, Address, Mail, Part, Report
 from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded, part_of
@@ -68,6 +68,8 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     if returned is None and (kind or sender is None or _DAEMON.match(sender.address)):
         found = _RETURNED_ID.findall(text)
         returned = message_id(found[-1].encode("utf-8", "replace")) if found else None
+    if raw.find(b"X-Mailwicket-Id:", root.body_start) >= 0:
+        defects.append(OURS_INSIDE)
     if not all(node.closed for node in _multiparts(root)):
         defects.append("a multipart without its closing boundary")
     return Mail(

@@ -220,7 +220,7 @@ _SHOWN = {  # security: presentation only; no attribute but a link and the pictu
     "p", "br", "b", "i", "strong", "em", "ul", "ol", "li", "a", "blockquote", "pre", "code", "img", "div",
     "hr", "table", "thead", "tbody", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6",
 }
-_SHOWN_ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}}
+_SHOWN_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "img": {"src"}}   # "*": nh3 would add title and lang
 _DROPPED_WITH_TEXT = {
     "script", "style", "title", "head", "noscript", "template", "svg", "math", "textarea", "select",
 }

@@ -216,6 +216,7 @@ EVIDENCE: list[dict[str, object]] = [
     {"references": ("shared@x",)}, {"message_id": "later@x"}, {"subject": "Re: [ABC-12] Printer"},
     {"subject": "[abc-20]"},
 ]
+BAITS = EVIDENCE[2:5]
 STORED = (row("a@x", 1, 12), row("shared@x", 2, 12, "reference"), row("later@x", 3, 20, "reference"))
 
 
@@ -223,6 +224,9 @@ STORED = (row("a@x", 1, 12), row("shared@x", 2, 12, "reference"), row("later@x",
 @pytest.mark.parametrize("evidence", EVIDENCE)
 def test_mere_evidence_joins_for_those_who_take_part(who: Identity, why: str, evidence: dict[str, object]) -> None:
     found = find(who, *STORED, **evidence)
+    if who.address == DAN and evidence in BAITS:
+        assert (found.ticket, found.possible) == (None, 12)     # an id that was only referred to may be a bait
+        return
     assert (found.ticket, found.signal) == (12, "subject" if "subject" in evidence else "reference")
     assert found.why.endswith(f"{who.address} {why}")
     assert (found.outbox, found.party, found.audience, found.possible) == (None, None, "public", None)

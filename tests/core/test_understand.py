@@ -34,12 +34,12 @@ def envelope(*rcpts: str, **changes: object) -> Envelope:
 
 
 def test_ids_are_read_in_the_order_in_which_they_prove_belonging():
-    refs = " ".join(f"<r{i}@x.example>" for i in range(30))
+    refs = " ".join(f"<r{i}@x.example>" for i in range(60))
     mail = parse(f"In-Reply-To: <p@x.example>\r\nReferences: {refs} <p@x.example>\r\n\r\n".encode())
     ids = rfc_ids(mail)
-    assert ids[:2] == ("p@x.example", "r29@x.example")
+    assert ids[:2] == ("p@x.example", "r59@x.example")
     assert ids[-1] == "r0@x.example"
-    assert len(ids) == 21
+    assert len(ids) == 61
 
 
 def test_a_delivery_is_the_same_whatever_the_order_and_case_of_its_recipients():

@@ -43,7 +43,7 @@ STATE = {
 }
 NOTICE = {
     **STATE, "author_name": "Ann Customer", "author_address": "ann@cust.example", "first": False, "html": "",
-    "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "outsider": "", "opaque": "", "suggested_cc": [], "possible": "",
+    "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "outsider": "", "opaque": "", "unproven": "", "suggested_cc": [], "possible": "",
     "left_out": [], "to_cc": [],
 }
 REPLY = {
