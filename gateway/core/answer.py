@@ -186,7 +186,7 @@ def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] 
             "unproven_notice" if code == "unproven" else "held_notice", agent, case.facts, case.spooled.mail, message,
             ledger, case.policy, template="held_notice",
             code="question" if code == INTERNAL_QUESTION else code,
-            lines=[{"line": line, "valid": valid} for line, valid in lines],
+            lines=[{"line": line[:200], "valid": valid} for line, valid in lines],
         ),)
     return store(
         case, "held", ticket=ticket, message=message, hold=code, text=case.facts.block.text.strip(), drafts=drafts

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-import time
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from gateway.core.command import parse_block
-from gateway.core.understand import needs
-from gateway.pipeline import decide
 from tests.desk import (
     ANN,
     ANNA,
@@ -281,35 +278,29 @@ def test_a_light_agent_sends_no_file_to_a_customer():
 # --- (d) Crashes, stalls, loops ------------------------------------------------------------------
 
 
+MARKS = "\u0316\u0301\u0327" * 60_000     # in quadratic time this takes minutes: the limit of every test ends it
+
+
 def test_a_line_of_combining_marks_is_read_in_linear_time():
-    def seconds(count: int) -> float:
-        began = time.process_time()
-        parse_block("#a" + "\u0316\u0301\u0327" * count)
-        return time.process_time() - began
-
-    small = seconds(1_000)
-    assert seconds(5_000) < 10 * small + 0.1
+    assert parse_block("#a" + MARKS).suspects
 
 
-def test_a_strangers_mail_is_decided_in_no_time_whatever_its_first_line_holds():
-    desk, first = Desk(), None
+def test_a_strangers_mail_is_decided_whatever_its_first_line_holds():
+    desk = Desk()
     first = desk.mail(EVE, SUPPORT, "hi").to(EVE)[0]
     mail = desk.write(
-        f"Anna <{ANNA}>", SUPPORT, "<p>#a" + "\u0316\u0301\u0327" * 5_000 + "</p>", envelope=OUTSIDE,
+        f"Anna <{ANNA}>", SUPPORT, f"<p>#a{MARKS}</p>", envelope=OUTSIDE,
         in_reply_to=f"<{first.mail.message_id}>", mime_version="1.0", content_type="text/html; charset=utf-8",
     )
-    began = time.process_time()
-    desk.receive(mail)
-    assert time.process_time() - began < 0.3
+    assert desk.receive(mail).held == "unproven"
 
 
-def test_a_mail_of_many_short_lines_is_decided_at_four_megabytes_a_second():
+def test_of_a_mail_of_many_short_lines_agents_are_shown_a_part_and_the_whole_is_stored():
+    """Escaping and quoting two megabytes line by line would hold up the mail behind it."""
     desk = Desk()
-    mail = desk.write(EVE, SUPPORT, "x\n" * (256 * 1024), mime_version="1.0", content_type="text/plain; charset=utf-8")
-    context = desk.context(needs((mail,), desk.policy))
-    began = time.process_time()
-    decide((mail,), context, desk.rooms, fetch=lambda i, _: desk.raws[i], now=desk.now)
-    assert time.process_time() - began < 0.5
+    out = desk.mail(EVE, SUPPORT, "x\n" * (512 * 1024))
+    assert len(out.to(ANNA)[0].text) < 110_000
+    assert len(out.rows.message_texts[0].whole_text) > 1_000_000
 
 
 def test_a_robot_at_an_agents_address_does_not_loop_with_our_held_notices():
