@@ -141,7 +141,7 @@ class Traffic:
         """A letter that opened a ticket and whose acknowledgement has come."""
         self.fetch()
         with self._lock:
-            found = [one for one in mine[-60:] if one.answers is None and one.sender in self._acknowledged]
+            found = [one for one in mine if one.answers is None and one.sender in self._acknowledged]
         return dice.choice(found) if found else None
 
     def fetch(self) -> None:
