@@ -18,30 +18,26 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import stat
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.core.address import canonical, parse_mailbox, parse_path
+from gateway.core.address import canonical
 from gateway.core.model import Envelope
+from gateway.edge.header_trace import addresses, fields, mail_from
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.spool import Spool, SpoolId
-from gateway.errors import AddressError, Temporary
+from gateway.errors import Temporary
 
 log = logging.getLogger(__name__)
 
 MAX_SIZE = 26_214_400
 POLL_SECONDS = 1.0
 _PIECE = 1 << 20
-_HEADER = 256 * 1024  # as far as we look for addresses
 _RECIPIENTS = ("delivered-to", "x-original-to", "to")
-_ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]{1,64}@[^\s<>()\",;:@]{1,255}")
 _OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
-_FOLD = re.compile(r"\r?\n[ \t]+")
 
 
 class UnreadableError(Exception):
@@ -138,7 +134,7 @@ class DropFolder:
             piece = file.read(_PIECE)
             if not piece:
                 raise UnreadableError("is empty: write the mail to tmp/ and move it to new/ when it is complete")
-            writer = self._spool.begin(self._envelope(piece[:_HEADER]))
+            writer = self._spool.begin(self._envelope(piece))
             try:
                 while piece:
                     writer.write(piece)
@@ -149,12 +145,12 @@ class DropFolder:
             return writer.commit()
 
     def _envelope(self, head: bytes) -> Envelope:
-        fields = _fields(head)
-        named = (canonical(a) for name in _RECIPIENTS for text in fields.get(name, ()) for a in _addresses(text))
+        found = fields(head)
+        named = (canonical(a) for name in _RECIPIENTS for text in found.get(name, ()) for a in addresses(text))
         return Envelope(
             channel="drop",
             received_at=datetime.now(UTC),
-            mail_from=_mail_from(fields),
+            mail_from=mail_from(found),
             rcpt_tos=tuple(dict.fromkeys(filter(self._knows, named))) or (self._default,),
         )
 
@@ -179,36 +175,3 @@ class DropFolder:
             self._stuck.add(path.name)
             return None
         return target
-
-
-def _fields(head: bytes) -> dict[str, list[str]]:
-    """Header fields by lower-case name, unfolded, not decoded (RFC 5322 §2.2)."""
-    text = _FOLD.sub(" ", _END_OF_HEADER.split(head, maxsplit=1)[0].decode("latin-1"))
-    fields: dict[str, list[str]] = {}
-    for line in text.split("\n"):
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(name.strip().lower(), []).append(value.strip())
-    return fields
-
-
-def _addresses(text: str) -> list[str]:
-    """The strict addresses that occur in ``text``, in order."""
-    found = []
-    for candidate in _ADDRESS.findall(text):
-        try:
-            found.append(parse_mailbox(candidate))
-        except AddressError:
-            continue
-    return found
-
-
-def _mail_from(fields: dict[str, list[str]]) -> str | None:
-    """The reverse-path; None is the null path of a report, so a mere gap is filled from From."""
-    for text in fields.get("return-path", ())[:1]:
-        try:
-            return parse_path(text)
-        except AddressError:
-            break
-    senders = [address for text in fields.get("from", ()) for address in _addresses(text)]
-    return senders[0] if len(senders) == 1 else None
