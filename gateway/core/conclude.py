@@ -295,10 +295,10 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
     text = case.facts.whole_text if first else case.facts.new_text or case.facts.whole_text
     have = relay.on_to_or_cc(case.spooled.mail) | {case.facts.identity.address}
     state = case.ledger.ticket(ticket)
-    # Nobody gets a second copy, but a header that anybody may write must not leave all agents untold.
-    agents = relay.readers(state, case.ledger, case.policy, but=have) or relay.readers(
-        state, case.ledger, case.policy, but=(case.facts.identity.address,)
-    )
+    agents = relay.readers(state, case.ledger, case.policy, but=have)
+    if not agents and case.facts.identity.level not in PROVES_SENDER:
+        # Nobody gets a second copy; but To and Cc of an unproven mail may say what never happened.
+        agents = relay.readers(state, case.ledger, case.policy, but=(case.facts.identity.address,))
     to_cc = case.others()
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,

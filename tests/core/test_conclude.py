@@ -87,7 +87,13 @@ def test_a_mail_without_from_still_opens_a_ticket():
     assert desk.roles(1) == {}
 
 
-def test_a_header_that_anybody_may_write_does_not_leave_all_agents_untold():
+def test_a_queue_whose_agents_are_all_on_copy_sends_them_nothing_again():
+    desk = Desk()
+    out = desk.mail(ANN, SUPPORT, "Hello.", cc=f"{ANNA}, {BERT}", envelope=PARTNER)
+    assert out.kinds() == [("ack", ANN)]
+
+
+def test_the_header_of_an_unproven_mail_does_not_leave_all_agents_untold():
     desk = Desk()
     out = desk.mail(ANN, SUPPORT, "Hello.", cc=f"{ANNA}, {BERT}")
     assert sorted(out.kinds()) == [("ack", ANN), ("notice", ANNA), ("notice", BERT)]
