@@ -13,6 +13,7 @@ import ipaddress
 import signal
 import ssl
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 
 import structlog
@@ -122,7 +123,7 @@ class Gateway:
             if isinstance(error, Exception):
                 raise error
 
-    async def _open_doors(self, spool: Spool, knows: Callable[[str], bool], threads: object) -> None:
+    async def _open_doors(self, spool: Spool, knows: Callable[[str], bool], threads: Executor) -> None:
         listen = self.config.listen
         relay_of = relays(self.config.policy)
         tls = tls_context(listen.tls_certificate, listen.tls_key)
@@ -132,7 +133,7 @@ class Gateway:
             settings = DoorSettings(
                 hostname=self.config.policy.host, max_size=listen.max_size, tls=tls, lmtp=name == "lmtp"
             )
-            door = Door(settings, spool, knows=knows, relay_of=relay_of, threads=threads)  # type: ignore[arg-type]
+            door = Door(settings, spool, knows=knows, relay_of=relay_of, threads=threads)
             if isinstance(where, Path):
                 await door.start(path=where)
             else:

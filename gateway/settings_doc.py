@@ -113,7 +113,7 @@ _ROWS: tuple[tuple[str, str, Kind, Any, str, Any], ...] = (
     ("agent", "address", kind.ADDRESSES, REQUIRED, "The agent's own addresses; we write to the first.",
      ["anna@acme.example"]),
     ("agent", "role", kind.one_of("light", "agent", "lead", "admin"), "agent",
-     "light: notes only; lead: merges and moves; admin: everything.", "lead"),
+     "light: notes only; lead and admin are agents so far.", "lead"),
     ("agent", "language", kind.LANGUAGE, "en", "Language of notifications to this agent.", "de"),
     ("rule", "name", kind.NAME, REQUIRED, "Name; acts appear as rule:NAME.", "invoices"),
     ("rule", "when", kind.SQL, REQUIRED, "One SQL expression over the relation mail.",

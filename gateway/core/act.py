@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from gateway.core.command import parse_action
 from gateway.core.ledger import Ledger
@@ -30,6 +30,9 @@ class Actor:
 
 class Refused(Exception):
     """A command that cannot be carried out; the text tells the agent what would have been valid."""
+
+
+STATUSES: Final[dict[str, Status]] = {status: status for status in TRANSITIONS}
 
 
 def carry_out(
@@ -84,7 +87,7 @@ def set_status(ledger: Ledger, ticket: int, after: Status, actor: Actor) -> None
 
 
 def _status(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    set_status(ledger, ticket, args, actor)  # type: ignore[arg-type]  # the grammar admits only statuses
+    set_status(ledger, ticket, STATUSES[args], actor)   # the grammar admits no other word
 
 
 def _assign(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
@@ -136,16 +139,14 @@ def _merge(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy)
     merge(ledger, ticket, into.id, actor)
 
 
-def merge(
-    ledger: Ledger, ticket: int, into: int, actor: Actor, role: Literal["cc", "holder"] = "cc"
-) -> None:
-    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along as ``role``."""
+def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
+    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along."""
     ledger.event(
         ticket, "merged_into", actor=actor.person, actor_kind=actor.kind, after=str(into), cause=actor.cause
     )
     ledger.event(into, "merged_from", actor=actor.person, actor_kind=actor.kind, after=str(ticket), cause=actor.cause)
     for follower in ledger.followers(ticket):
-        if ledger.participant(into, follower.person, "holder" if follower.role == "holder" else role):
+        if ledger.participant(into, follower.person, "holder" if follower.role == "holder" else "cc"):
             ledger.event(
                 into, "participant_added", actor=actor.person, actor_kind=actor.kind, after=str(follower.person),
                 cause=actor.cause,

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from gateway.core import lifecycle
 from gateway.core.context import Context
-from gateway.core.model import ActorKind, EventKind, Reason
+from gateway.core.model import ActorKind, EventKind, Reason, Role
 from gateway.core.rows import Event, Participant, Person, Rows, Ticket, TicketText
 
 
@@ -93,12 +93,12 @@ class Ledger:
         self._tickets[ticket] = lifecycle.apply(known, event)
         self._events.append(event)
 
-    def participant(self, ticket: int, person: int, role: str) -> bool:
+    def participant(self, ticket: int, person: int, role: Role) -> bool:
         """Add a follower unless there; True if added."""
         have = self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
         if any(p.person == person for p in have):
             return False
-        self._participants.append(Participant(ticket=ticket, person=person, role=role, since=self.now))  # type: ignore[arg-type]
+        self._participants.append(Participant(ticket=ticket, person=person, role=role, since=self.now))
         return True
 
     def followers(self, ticket: int) -> tuple[Participant, ...]:

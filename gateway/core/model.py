@@ -39,6 +39,7 @@ OutgoingKind = Literal[
 ]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
+Role = Literal["requester", "cc", "holder"]     # on a ticket; a holder only has somebody else's reply address
 Disposition = Literal["apply", "held", "log", "copy"]
 
 

@@ -19,6 +19,7 @@ from gateway.core.model import (
     OutboxState,
     OutgoingKind,
     Priority,
+    Role,
     Status,
 )
 
@@ -89,7 +90,7 @@ class Participant:
 
     ticket: int
     person: int
-    role: Literal["requester", "cc", "holder"]  # holder: wrote with somebody else's reply address
+    role: Role  # holder: wrote with somebody else's reply address
     since: datetime
 
 
