@@ -395,6 +395,8 @@ class Watch:
             tls=self._settings.tls == "implicit",
             relay=self._settings.name,
             origin=self._origin(uid),
+            sent=self._sent,
+            reread=uid <= self._state.rescan,
         )
 
     def _origin(self, uid: int) -> str:
