@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,17 @@ class Watched:
     address: str
     watch: Mailbox
     carrier: Smarthost
+
+    def folders(self) -> list[dict[str, object]]:
+        """What an operator may want to know: when each folder was last seen whole, and what was passed over there."""
+        now = time.monotonic()
+        return [
+            {
+                "mailbox": self.name, "folder": watch.folder, "skipped": watch.skipped(),
+                "seconds_since_look": None if math.isinf(watch.looked_at) else round(now - watch.looked_at),
+            }
+            for watch in self.watch.watches
+        ]
 
 
 def open_mailboxes(config: Config, spool: Spool, knows: Callable[[str], bool]) -> list[Watched]:

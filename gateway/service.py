@@ -94,7 +94,9 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        counter = Counter(self.config, books, spool, rooms=rooms)
+        counter = Counter(
+            self.config, books, spool, rooms=rooms, mailboxes=lambda: [f for m in mailboxes for f in m.folders()]
+        )
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
