@@ -14,9 +14,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import accept, peers, procfs
-from tests.bench.table import Table, text
-from tests.bench.work import MEASUREMENTS, Ground, Sizes, Works
+from tests.bench import accept, million, peers, procfs
+from tests.bench.table import Line, Table, text
+from tests.bench.work import CPU_ALL, FLAT_BAR, FULL_SPOOL, MEASUREMENTS, Ground, Sizes, Works
 
 PARTS = ("accept", "empty", "million")
 
@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--just", action="append", choices=MEASUREMENTS,
                         help="of the parts empty and million only this measurement; may be repeated")
     parser.add_argument("--mails", type=int, help="mails of a throughput run")
+    parser.add_argument("--tickets", type=int, help="of the generated store; default a million, with --quick 50,000")
     parser.add_argument("--seconds", type=float, help="of one accept round, one side")
     parser.add_argument("--sessions", type=int, default=20, help="sessions of smtp-source")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the generated store there")
@@ -58,6 +59,8 @@ def main() -> int:
         if "empty" in parts:
             ground = Ground(name="empty", state=None, known=(), rss_bar=512, rest_bar=300)
             Works(table, root / "empty", ground, sizes, seed=1000).some(args.just)
+        if "million" in parts:
+            _million(table, root, args, sizes)
     finally:
         shutil.rmtree(root, ignore_errors=True)
         if args.json:
@@ -66,6 +69,20 @@ def main() -> int:
     for line in table.missed():
         print("  " + text(line))
     return 0
+
+
+def _million(table: Table, root: Path, args: argparse.Namespace, sizes: Sizes) -> None:
+    tickets = args.tickets or (50_000 if args.quick else 1_000_000)
+    state, told = million.ready(args.cache, root, tickets)
+    print(f"\nA store with a past: {told}")
+    name = f"{tickets:,}"
+    ground = Ground(name=name, state=state, known=million.threads(state, 2000), rss_bar=1200, rest_bar=1200)
+    Works(table, root / "million", ground, sizes, seed=2000).some(args.just)
+    for what, words in ((FULL_SPOOL, "rate with a past / on an empty store"), (CPU_ALL, "CPU with a past / on an empty store")):
+        with_past, empty = table.value(what, name), table.value(what, "empty")
+        if with_past and empty:
+            bar = FLAT_BAR if what == FULL_SPOOL else None
+            table.add(Line(part="5 a store with a past beside an empty one", what=words, value=with_past / empty, unit="x", bar=bar, store=name))
 
 
 if __name__ == "__main__":

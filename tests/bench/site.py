@@ -146,12 +146,21 @@ class Desk(Site):
     def cpu(self) -> tuple[float, float]:
         return procfs.cpu_seconds(self.pid)
 
-    def decided(self) -> dict[str, tuple[float, dict[str, Any]]]:
-        """The canonical line of each mail of this life, and when it was written, by spool id."""
+    def decided(self, wanted: int = 0) -> dict[str, tuple[float, dict[str, Any]]]:
+        """The canonical line of each mail of this life, and when it was written, by spool id.
+
+        Waits for ``wanted`` lines: a mail's line follows its commit.
+        """
         out: dict[str, tuple[float, dict[str, Any]]] = {}
-        with self.log.open(encoding="utf-8") as lines:
-            for line in lines:
-                if '"event": "mail"' in line:
-                    row = json.loads(line)
-                    out[row["spool_id"]] = datetime.fromisoformat(row["timestamp"]).timestamp(), row
+
+        def read() -> bool:
+            out.clear()
+            with self.log.open(encoding="utf-8") as lines:
+                for line in lines:
+                    if '"event": "mail"' in line and line.endswith("\n"):
+                        row = json.loads(line)
+                        out[row["spool_id"]] = datetime.fromisoformat(row["timestamp"]).timestamp(), row
+            return len(out) >= wanted
+
+        until(read, f"{wanted} decided mails")
         return out
