@@ -23,13 +23,13 @@ PARTS = ("accept", "empty", "million")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen: fewer mails, 50,000 tickets")
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen: fewer mails, 20,000 tickets")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
     parser.add_argument("--just", action="append", choices=MEASUREMENTS,
                         help="of the parts empty and million only this measurement; may be repeated")
     parser.add_argument("--mails", type=int, help="mails of a throughput run")
-    parser.add_argument("--tickets", type=int, help="of the generated store; default a million, with --quick 50,000")
+    parser.add_argument("--tickets", type=int, help="of the generated store; default a million, with --quick 20,000")
     parser.add_argument("--seconds", type=float, help="of one accept round, one side")
     parser.add_argument("--sessions", type=int, default=20, help="sessions of smtp-source")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the generated store there")
@@ -49,7 +49,7 @@ def main() -> int:
     about = {"date": f"{begun:%Y-%m-%d %H:%M} UTC", **procfs.machine(root)}
     print("Mailwicket's benchmark, " + "; ".join(f"{k} {v}" for k, v in about.items()))
     table = Table()
-    sizes = Sizes(mails=args.mails or (1500 if args.quick else 6000), rate=50, seconds=6 if args.quick else 20)
+    sizes = Sizes(mails=args.mails or (1000 if args.quick else 4000), rate=50, seconds=5 if args.quick else 20)
     try:
         if "accept" in parts:
             accept.measure(
@@ -72,12 +72,12 @@ def main() -> int:
 
 
 def _million(table: Table, root: Path, args: argparse.Namespace, sizes: Sizes) -> None:
-    tickets = args.tickets or (50_000 if args.quick else 1_000_000)
+    tickets = args.tickets or (20_000 if args.quick else 1_000_000)
     state, told = million.ready(args.cache, root, tickets)
     print(f"\nA store with a past: {told}")
     name = f"{tickets:,}"
     ground = Ground(name=name, state=state, known=million.threads(state, 2000), rss_bar=1200, rest_bar=1200)
-    Works(table, root / "million", ground, sizes, seed=2000).some(args.just)
+    Works(table, root / "million", ground, sizes, seed=2000).some(args.just or (("start", "throughput", "steady") if args.quick else None))
     for what, words in ((FULL_SPOOL, "rate with a past / on an empty store"), (CPU_ALL, "CPU with a past / on an empty store")):
         with_past, empty = table.value(what, name), table.value(what, "empty")
         if with_past and empty:

@@ -26,7 +26,7 @@ def measure(table: Table, root: Path, *, seconds: float, rounds: int, running: b
                     desk = Desk(root / f"{size}-{keep}-{held}", sink=sink)
                     with desk.running(hold=held):
                         _pair(table, desk, postfix, size=size, words=words, keep=keep, held=held,
-                              seconds=seconds if held else seconds / 2, rounds=rounds, sessions=sessions)
+                              seconds=seconds if held else seconds / 2, rounds=rounds if held else 2, sessions=sessions)
                         # What is still in the spool is not worth waiting for.
                         desk.abandon()
                     postfix.empty()
@@ -38,8 +38,8 @@ def _pair(
 ) -> None:
     other = postfix.hold if held else postfix.discard
     doors = {"ours": desk.port, "Postfix": other}
-    warm = [peers.source(p, count=300, size=size, keep=keep, sessions=sessions) for p in doors.values()]
-    count = max(200, int(seconds * min(warm)))
+    warm = [peers.source(p, count=100, size=size, keep=keep, sessions=sessions) for p in doors.values()]
+    count = max(50, int(seconds * min(warm)))
     rates: dict[str, list[float]] = {name: [] for name in doors}
     used = sum(desk.cpu())
     for number in range(rounds):

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,28 @@ class Memory:
     def _look(self) -> None:
         while not self._over.wait(self.every):
             self.samples.append(pss(self.pid))
+
+
+class Share:
+    """Whose the cores were during the block: ``told`` is a sentence, since rates on a shared machine need it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.told = pid, ""
+
+    def __enter__(self) -> Share:
+        self._begun, self._ours, self._all = time.perf_counter(), sum(cpu_seconds(self.pid)), _busy()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall = time.perf_counter() - self._begun
+        ours, everybody = ((a - b) / wall for a, b in ((sum(cpu_seconds(self.pid)), self._ours), (_busy(), self._all)))
+        self.told = f"of {os.cpu_count()} cores {ours:.1f} were ours, {max(0.0, everybody - ours):.1f} others'"
+
+
+def _busy() -> float:
+    """Seconds that all cores were not idle."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICK
 
 
 def machine(place: Path) -> dict[str, str]:

@@ -114,8 +114,9 @@ class Works:
             accepted = desk.cpu()
             with procfs.Memory(desk.pid) as memory:
                 begun = time.time()
-                desk.release()
-                committed = desk.committed()
+                with procfs.Share(desk.pid) as share:
+                    desk.release()
+                    committed = desk.committed()
                 decided = desk.cpu()
                 sent = desk.drained()
                 after = desk.cpu()
@@ -126,7 +127,7 @@ class Works:
         acks = sum("ack" in row["outgoing"] for _, row in found.values())
         joined = sum("ack" not in row["outgoing"] and row["ticket"] is not None for _, row in found.values())
         self._add(part, FULL_SPOOL, n / (committed - begun), "/s", bar=RATE_BAR,
-                  note=f"{n} mails, all committed and acknowledgements queued; middle half {steady:.0f}/s")
+                  note=f"{n} mails, acknowledgements queued; middle half {steady:.0f}/s; {share.told}")
         self._add(part, "the same until all mail of ours was sent", n / (sent - begun), "/s",
                   note=f"{acks} acknowledged, {joined} joined a ticket, {n - desk_ok} not applied")
         self._cpu(n, before, accepted, decided, after)
@@ -147,11 +148,12 @@ class Works:
         letters = self._letters(n)
         with self._desk("straight") as desk:
             begun = time.time()
-            sent = feed(desk.port, letters)
-            accepted = max(s.accepted for s in sent)
-            committed = desk.committed()
+            with procfs.Share(desk.pid) as share:
+                sent = feed(desk.port, letters)
+                accepted = max(s.accepted for s in sent)
+                committed = desk.committed()
         self._add(part, "by SMTP as fast as it goes, load on the same cores", n / (committed - begun), "/s", bar=RATE_BAR,
-                  note=f"accepted at {n / (accepted - begun):.0f}/s meanwhile; sending is on")
+                  note=f"accepted at {n / (accepted - begun):.0f}/s meanwhile; sending is on; {share.told}")
 
     def flood(self) -> None:
         part, n = "2 mail to commit, mails/s (smtp-sink as smarthost)", max(200, self.sizes.mails // 4)
@@ -159,9 +161,10 @@ class Works:
         with self._desk("flood", hold=True) as desk:
             feed(desk.port, mix.flood(n, self._seed))
             begun = time.time()
-            desk.release()
-            committed = desk.committed()
-        self._add(part, "flood: one sender, from a full spool", n / (committed - begun), "/s", note=f"{n} mails")
+            with procfs.Share(desk.pid) as share:
+                desk.release()
+                committed = desk.committed()
+        self._add(part, "flood: one sender, from a full spool", n / (committed - begun), "/s", note=f"{n} mails; {share.told}")
 
     def rooms(self) -> None:
         """CPU by room, in a run of its own: the clocks cost some, too."""
