@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ def main() -> int:
     if why := peers.missing("smtp-sink"):
         print(f"nothing can be measured: {why}", file=sys.stderr)
         return 1
+    # Else the gateway, Postfix and gigabytes in the temporary directory would outlive us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = datetime.now(UTC)
     root = Path(tempfile.mkdtemp(prefix="mailwicket-bench-", dir=args.dir))
     root.chmod(0o755)       # Postfix's processes must get through
