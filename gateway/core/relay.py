@@ -105,7 +105,7 @@ def to_agents(
             values={
                 **footer_values(state, ledger, policy), "author_name": author.name, "author_address": author.address,
                 "text": _short(content.text, MOST_SHOWN), "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "",
-                "opaque": "", "unproven": "",
+                "opaque": "", "unproven": "", "dead_since": "",
                 "suggested_cc": [], "possible": "", "to_cc": [], **values,
             },
         ))
@@ -197,19 +197,22 @@ def answer_agent(
     )
 
 
-def undelivered(ticket: int, agent: Agent, report: Report, message: int | None, ledger: Ledger, policy: Policy) -> Draft:
-    """A public answer came back: its writer is told, once."""
+def undelivered(
+    ticket: int, agent: Agent, report: Report, message: int | None, ledger: Ledger, policy: Policy,
+    *, kind: OutgoingKind = "undelivered", template: str = "undelivered", **values: object,
+) -> Draft:
+    """A mail of ours came back or is late: ``agent`` is told in the words of ``template``."""
     state = ledger.ticket(ticket)
     person = ledger.person(agent.address, agent.name)
     reply = make_address(policy.keys, Token(role="a", ticket=ticket, party=person), policy.reply_domain)
     return Draft(
-        kind="undelivered", template="undelivered", language=agent.language, ticket=ticket, message=message,
+        kind=kind, template=template, language=agent.language, ticket=ticket, message=message,
         recipient=person, rcpt_to=agent.address, from_name=policy.queue(state.queue).from_name, from_address=reply,
         reply_to=reply, to_name=agent.name, subject=subject_of(ticket, ledger), signed_kind="x", in_reply_to=None,
         references=(), automatic="auto-generated", extra_headers=agent_headers(state, policy),
         values={
             "recipient": report.recipient, "status": report.status, "diagnostic": report.diagnostic[:300],
-            "key": key_of(ticket, policy),
+            "key": key_of(ticket, policy), "stopped": False, **values,
         },
     )
 
