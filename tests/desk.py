@@ -409,7 +409,7 @@ def opened(text: str = "It is on fire.", desk: Desk | None = None, **more: Any) 
     return desk, desk.mail(f"Ann Ames <{ANN}>", SUPPORT, text, **more)
 
 
-def answered(text: str = "Have you tried water?") -> tuple[Desk, Outcome, Outcome]:
+def answered(text: str = "Have you tried water?", desk: Desk | None = None) -> tuple[Desk, Outcome, Outcome]:
     """Ann has written and Anna has answered."""
-    desk, first = opened()
+    desk, first = opened(desk=desk)
     return desk, first, desk.answer(first.to(ANNA)[0], ANNA, text)

@@ -22,6 +22,7 @@ from gateway.core.rows import (
     Person,
     Processed,
     Rows,
+    Suppression,
     Ticket,
     TicketText,
 )
@@ -118,6 +119,10 @@ class Story:
             events=(self._event(ticket, message, "created" if new else "note" if note else "held" if held else "customer_reply"),),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
+            suppressions=(Suppression(
+                person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,
+                revived_at=self.now if message.id % 2 else None, revived_by="operator:0" if message.id % 2 else None,
+            ),) if message.id % 3 == 0 else (),
             processed=(Processed(
                 spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
                 message=message.id, at=self.now,
