@@ -56,10 +56,13 @@ def report(case: Case) -> Decision:
 
 def _told(case: Case, sent: SentMail, said: Report, ticket: int | None, message: int) -> list[Draft]:
     # The address we wrote to, not what the report calls it.
-    known = replace(said, recipient=case.ledger.address(sent.recipient) or said.recipient)
+    ours = case.ledger.address(sent.recipient)
+    known = replace(said, recipient=ours or said.recipient)
     if said.permanent:
+        # A list or a forwarder passed it on, and one of many behind it is gone: the address itself may be well.
+        about = said.recipient.casefold() in ("", ours)
         return failure.lost(
-            sent, ticket, known, message, proven=_proven(case, sent), ledger=case.ledger, policy=case.policy
+            sent, ticket, known, message, about=about, proven=_proven(case, sent), ledger=case.ledger, policy=case.policy
         )
     if ticket is None:
         return []

@@ -33,7 +33,7 @@ def given_up(sent: SentMail, ticket: int, reply: str, *, context: Context, polic
     """
     ledger = Ledger(context, f"outbox:{sent.id}", now, now)
     drafts = [] if state_of(sent) in FINAL else lost(
-        sent, ticket, _said(reply, sent, ledger), None, proven=True, ledger=ledger, policy=policy
+        sent, ticket, _said(reply, sent, ledger), None, about=True, proven=True, ledger=ledger, policy=policy
     )
     return _decision(ledger, ticket, drafts, policy)
 
@@ -46,11 +46,15 @@ def overdue(sent: SentMail, ticket: int, reply: str, *, context: Context, policy
 
 
 def lost(
-    sent: SentMail, ticket: int | None, report: Report, message: int | None, *, proven: bool, ledger: Ledger, policy: Policy
+    sent: SentMail, ticket: int | None, report: Report, message: int | None,
+    *, about: bool, proven: bool, ledger: Ledger, policy: Policy,
 ) -> list[Draft]:
-    """A mail is lost for good: an event, perhaps the end of its address, word to the writer of an answer."""
+    """A mail is lost for good: an event, perhaps the end of its address, word to the writer of an answer.
+
+    ``about``: the report speaks of the address we wrote to; ``proven`` as in suppress.condemned.
+    """
     person = sent.recipient
-    gone = suppress.condemned(person, report.status, proven=proven, ledger=ledger)
+    gone = about and suppress.condemned(person, report.status, proven=proven, ledger=ledger)
     if ticket is None:
         return _stop(sent, None, report, ledger, policy) if gone else []
     ledger.event(
