@@ -157,6 +157,8 @@ class Dovecot:
         ))
         new.chmod(0o644)
         new.replace(self.root / "users")
+        if self._process is not None:
+            time.sleep(1.1)     # Dovecot looks at the file at most once a second
 
     def _dead(self) -> bool:
         assert self._process is not None
