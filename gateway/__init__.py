@@ -63,7 +63,9 @@
       footer.py             the lines we add to an agent's mail
       budget.py             whether we may send automatic mail: what ends loops
       retry.py              what became of an attempt to send, and when to try again
-      failure.py            a mail of ours that was refused for good
+      failure.py            a mail of ours that was refused for good, or is late
+      bounce.py             a delivery report, and the mail of ours that it speaks of
+      suppress.py           dead addresses: when we stop writing to somebody, and begin again
 
     mime/                   bytes to values and back; the processor and template files, nothing else
       parse.py              raw bytes to Mail; never raises

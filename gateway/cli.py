@@ -325,6 +325,13 @@ COMMANDS = (
         _argument("--all", action="store_true", help="sent mail, too"),
         _JSON,
     )),
+    Command(name="suppressed", run=_listing("suppressed", show.suppressed), help="dead addresses we do not write to",
+            arguments=(_JSON,)),
+    Command(name="revive", run=_listing("revive", show.progress, "address"), help="write to a dead address again",
+            arguments=(
+        _argument("address", metavar="ADDRESS", help="as `suppressed` lists it"),
+        _JSON,
+    )),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",

@@ -20,6 +20,9 @@ import duckdb
 from gateway import pipeline, rehearse
 from gateway.books import Bookkeeper
 from gateway.config import Config
+from gateway.core.address import canonical, parse_mailbox
+from gateway.core.context import Needs
+from gateway.core.suppress import revived_by_operator
 from gateway.core.understand import needs
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
@@ -27,7 +30,7 @@ from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import schema_of
 from gateway.edge.tables import Cursor
-from gateway.errors import MailwicketError, StateError
+from gateway.errors import AddressError, MailwicketError, StateError
 from gateway.pipeline import Rooms
 from gateway.restore import backup
 
@@ -61,7 +64,11 @@ _OUTBOX = """
 SELECT o.id, d.state, o.kind, o.rcpt_to AS "to", o.ticket, d.attempts, d.next_at, d.changed_at, d.reply, o.month
 FROM delivery d JOIN outbox o ON o.id = d.outbox
 WHERE $1::BOOLEAN OR d.state <> 'sent'
-ORDER BY list_contains(['sent', 'failed', 'bounced'], d.state), o.id DESC LIMIT $2::BIGINT
+ORDER BY list_contains(['sent', 'failed', 'bounced', 'delayed'], d.state), o.id DESC LIMIT $2::BIGINT
+"""
+_SUPPRESSED = """
+SELECT p.address, s.since, s.status, s.cause
+FROM suppression s JOIN person p ON p.id = s.person WHERE s.revived_at IS NULL ORDER BY s.since DESC, p.address LIMIT $1::BIGINT
 """
 
 
@@ -81,9 +88,12 @@ class Counter:
         """By verb; what needs the running gateway is missing without one."""
         reading: dict[str, Handler] = {
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
-            "status": self.status,
+            "status": self.status, "suppressed": self.suppressed,
         }
-        return reading | {"backup": self.backup, "snapshot": self.snapshot, "explain": self.explain} if self.books else reading
+        writing: dict[str, Handler] = {
+            "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
+        }
+        return reading | writing if self.books else reading
 
     # --- Verbs ---
 
@@ -128,6 +138,33 @@ class Counter:
             month_less = {k: v for k, v in row.items() if k != "month"}
             yield month_less | {"subject": subjects.get(row["id"], ""), "ticket": self._key(row["ticket"])}
 
+    def suppressed(self, args: Row) -> Iterator[Row]:
+        """Dead addresses, newest first; an agent's is listed, though we go on writing to it."""
+        policy = self.config.policy
+        for row in self._rows(_SUPPRESSED, _limit(args)):
+            agent = policy.agent_of_address(row["address"])
+            yield row | {"agent": agent.login if agent else None}
+
+    def revive(self, args: Row) -> Iterator[Row]:
+        """Write to ``address`` again."""
+        assert self.books is not None
+        books, now, given = self.books, datetime.now(UTC), str(args.get("address", ""))
+        try:
+            address = canonical(parse_mailbox(given))
+        except AddressError as error:
+            raise MailwicketError(f"{error}; write it as `mailwicket suppressed` lists it") from error
+
+        def write() -> bool:
+            context = books.store.load(Needs(addresses=frozenset({address})), now)
+            rows = revived_by_operator(address, context, str(args["actor"]), now)
+            if rows.suppressions:
+                books.write(rows, {}, now=now, cause="operator")
+            return bool(rows.suppressions)
+
+        if not books.ask(write):
+            raise MailwicketError(f"{address} is not suppressed; `mailwicket suppressed` lists what is")
+        yield {"revived": address}
+
     def waiting(self, args: Row) -> Iterator[Row]:
         """Mail in in/ and bad/, oldest first."""
         waiting = self.spool.waiting(_limit(args))
@@ -154,7 +191,7 @@ class Counter:
         backlog = self.spool.backlog()
         counts = self._rows(
             "SELECT (SELECT count(*) FROM ticket) AS tickets, (SELECT count(*) FROM message) AS messages,"
-            " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced'], state)) AS undelivered"
+            " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced', 'delayed'], state)) AS undelivered"
         )
         yield {
             "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,

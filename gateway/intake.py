@@ -151,8 +151,11 @@ class Intake:
 
 
 def _log(waiting: _Waiting, decision: Decision, took: float) -> None:
-    """The one canonical line of a mail."""
+    """The one canonical line of a mail; above it what an operator must set right."""
     rows: Rows = decision.rows
+    for reason in decision.reasons:
+        if reason.code == "agent_unreachable":
+            log.error(reason.code, why=reason.detail, spool_id=decision.spool_id)
     log.info(
         "mail",
         spool_id=decision.spool_id,

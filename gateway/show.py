@@ -42,6 +42,7 @@ _STATUS_STYLE = {
     "bounced": "bold red",
     "uncertain": "red",
     "deferred": "yellow",
+    "delayed": "yellow",
 }
 _MAX_TEXT = 20_000
 
@@ -125,6 +126,13 @@ _OUTBOX = (
     Column(field="reply", title="reply", most=60),
     Column(field="subject", title="subject"),
 )
+_SUPPRESSED = (
+    Column(field="address", title="address", most=60),
+    Column(field="since", title="since", words=moment),
+    Column(field="status", title="status"),
+    Column(field="agent", title="agent"),
+    Column(field="cause", title="cause"),
+)
 _SPOOL = (
     Column(field="spool_id", title="spool id"),
     Column(field="received_at", title="received", words=moment),
@@ -189,6 +197,11 @@ def tickets(rows: Iterable[Row]) -> RenderableType:
 def outbox(rows: Iterable[Row]) -> RenderableType:
     """{"id","state","kind","to","subject","ticket","attempts","next_at","reply"}"""
     return _Listing(rows, _OUTBOX, "Nothing in the outbox.")
+
+
+def suppressed(rows: Iterable[Row]) -> RenderableType:
+    """{"address","since","status","cause","agent"}"""
+    return _Listing(rows, _SUPPRESSED, "We write to everybody.")
 
 
 def spool(rows: Iterable[Row]) -> RenderableType:
@@ -280,7 +293,8 @@ def _why(events: Iterable[Row], reasons: Iterable[Row]) -> Iterable[RenderableTy
 
 # What a mail says by standing there, or its reasons say, is no news under it.
 _SAID_BY_THE_MAIL = {
-    "created", "agent_reply", "customer_reply", "note", "held", "machine_mail", "acknowledged", "bounced",
+    "created", "agent_reply", "customer_reply", "note", "held", "machine_mail", "acknowledged", "bounced", "delayed",
+    "suppressed", "revived",
 }
 _PERSONS = {"assignee", "requester"}    # their before and after are numbers of persons
 

@@ -23,6 +23,7 @@ from gateway.core.rows import (
     Processed,
     Rows,
     SentId,
+    Suppression,
     Ticket,
     TicketText,
 )
@@ -120,6 +121,10 @@ class Story:
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
+            suppressions=(Suppression(
+                person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,
+                revived_at=self.now if message.id % 2 else None, revived_by="operator:0" if message.id % 2 else None,
+            ),) if message.id % 3 == 0 else (),
             processed=(Processed(
                 spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
                 message=message.id, at=self.now,

@@ -13,13 +13,26 @@ from datetime import datetime
 from typing import TypeVar
 
 from gateway.core.model import OutgoingKind, Reason
-from gateway.core.rows import Attachment, MailId, Message, MessageText, Participant, Person, Rows, Ticket
+from gateway.core.rows import (
+    Attachment,
+    Delivery,
+    MailId,
+    Message,
+    MessageText,
+    Participant,
+    Person,
+    Rows,
+    Suppression,
+    Ticket,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
-AUTOMATIC: frozenset[OutgoingKind] = frozenset(("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered"))
+AUTOMATIC: frozenset[OutgoingKind] = frozenset(
+    ("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +62,7 @@ class SentMail:
     recipient: int
     text: str
     created_at: datetime
-    bounced: bool = False
+    delivery: Delivery | None = None    # how far it got; None: not written down yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,15 @@ class AutoSent:
     ticket: int | None
     kind: OutgoingKind
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """An event ``bounced``: a mail to somebody was lost for good. ``seq`` is the event's."""
+
+    seq: int
+    at: datetime
+    status: str                     # RFC 3463
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +126,8 @@ class Context:
     held_notice_at: dict[str, datetime] = field(default_factory=dict)     # address -> last notice of unproven mail
     reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)  # ticket -> reasons, newest mail first
     acknowledged: frozenset[tuple[int, int]] = frozenset()                # (ticket, person)
+    suppressions: dict[int, Suppression] = field(default_factory=dict)    # of persons, revived ones too
+    bounces: dict[int, tuple[Bounce, ...]] = field(default_factory=dict)  # of the last 7 days, by recipient of ``outbox``
 
     def living(self, ticket: int) -> Ticket | None:
         """The ticket that ``ticket`` became after merges, or None if it is unknown."""
@@ -184,6 +208,14 @@ def absorb(context: Context, rows: Rows) -> Context:
         acknowledged=context.acknowledged | {
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
+        suppressions={**context.suppressions, **{s.person: s for s in rows.suppressions}},
+        bounces=_grouped(
+            context.bounces,
+            (
+                (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after))
+                for e in rows.events if e.kind == "bounced" and e.actor is not None and e.after
+            ),
+        ),
     )
 
 
@@ -210,9 +242,8 @@ def _sent(context: Context, rows: Rows) -> dict[int, SentMail]:
         )
         for o in rows.outbox
     }
-    back = {d.outbox for d in rows.deliveries if d.state == "bounced"}
     known = context.outbox | new
-    return known | {i: replace(known[i], bounced=True) for i in back if i in known}
+    return known | {d.outbox: replace(known[d.outbox], delivery=d) for d in rows.deliveries if d.outbox in known}
 
 
 def _grouped(before: dict[K, tuple[V, ...]], more: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:

@@ -166,6 +166,10 @@ class Store:
         """Everything that is neither sent nor given up, oldest first."""
         return store_read.undelivered(self._cursor)
 
+    def deliveries(self, ids: Iterable[int]) -> dict[int, Delivery]:
+        """How far these outbox rows got."""
+        return store_read.deliveries(self._cursor, list(ids))
+
     def outbox_rows(self, ids: Iterable[int]) -> dict[int, OutboxRow]:
         """Whole outbox rows, both halves."""
         return store_read.outbox_rows(self.files, self._cursor, list(ids))

@@ -44,7 +44,7 @@ STATE = {
 NOTICE = {
     **STATE, "author_name": "Ann Customer", "author_address": "ann@cust.example", "first": False, "html": "",
     "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "outsider": "", "opaque": "", "unproven": "", "suggested_cc": [], "possible": "",
-    "left_out": [], "to_cc": [],
+    "dead_since": "", "left_out": [], "to_cc": [],
 }
 REPLY = {
     "text": "Please use the extinguisher.", "html": "", "quoted_text": "The printer is on fire.\n> earlier",
@@ -57,7 +57,14 @@ VALUES: dict[str, dict[str, object]] = {
     "held_notice": {"code": "commands", "key": "ABC-123",
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
-    "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123"},
+    "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123",
+                    "stopped": True},
+    "delayed_notice": {"recipient": "ann@cust.example", "status": "4.2.2", "diagnostic": "full", "key": "ABC-123",
+                       "written_at": "2026-11-23 10:12 UTC"},
+    "withheld": {"key": "ABC-123", "addresses": [
+        {"address": "ann@cust.example", "since": "2026-11-23", "status": "5.1.1"},
+        {"address": "dan@cust.example", "since": "2026-11-22", "status": "5.2.2"}]},
+    "agent_unreachable": {"login": "bert", "recipient": "bert@acme.example", "status": "5.1.1", "diagnostic": "gone"},
 }
 
 
@@ -196,6 +203,17 @@ class TestWords:
         assert [line[:6] for line in lines] == [":: ! S", ":: ! I", ":: ! O", ":: ! A", ":: ABC"]
         assert all(map(is_footer, lines))
         assert "big.iso (7 MB)" in row.text
+
+    @pytest.mark.parametrize(("language", "word"), [("en", "revive"), ("de", "reaktivieren")])
+    def test_the_command_that_writes_to_a_dead_address_again_can_be_copied(self, language: str, word: str) -> None:
+        assert render("withheld", language=language).text.splitlines()[-2:] == [
+            f"#{word} ann@cust.example", f"#{word} dan@cust.example"
+        ]
+        assert render("undelivered", language=language).text.endswith(f"#{word} ann@cust.example\n")
+        assert "#" not in render("undelivered", language=language, values={"stopped": False}).text
+        lines = render("notice", language=language, values={"dead_since": "2026-11-23"}).text.splitlines()[-3:]
+        assert lines[1].endswith(f": #{word} ann@cust.example")
+        assert all(map(is_footer, lines))
 
     def test_an_answer_stands_above_what_it_answers(self) -> None:
         assert render("reply").text == (
