@@ -10,7 +10,9 @@
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
     mailboxes.py            the accounts that mail is fetched from and sent through
-    restore.py              backups and the way back
+    backup.py               a backup of the running desk, its proof, and what it makes needless
+    keeper.py               one a day, and a missed one made up
+    restore.py              the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
     cli.py                  the command mailwicket, one row a verb
@@ -116,6 +118,8 @@
       publish.py            the snapshot that notebooks may read
       backups.py            backups on disk, and which of them are whole
       archive.py            old mail on disk: mbox, Maildir, folders
+      backup_work.py        copying and proving them, in a process of its own
+      aside.py              that process: asked, watched, ended
       control.py            the operator's door: a unix socket
       lock.py               one gateway per state directory
       notify.py             sd_notify(3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,13 +32,15 @@ from gateway.edge.store import Store
 from gateway.edge.store_files import schema_of
 from gateway.edge.tables import Cursor
 from gateway.errors import AddressError, MailwicketError, StateError
+from gateway.keeper import Keeper
+from gateway.keeper import rows as backup_rows
 from gateway.pipeline import Rooms
-from gateway.restore import backup
 
 Row = dict[str, Any]
 Handler = Callable[[Row], Iterable[Row]]
 SECONDS = 10.0
 LIMIT = 200
+DONE_SECONDS = 60.0     # how old the size of spool/done may be
 _NUMBER = re.compile("[0-9]{1,15}")
 
 _TICKETS = """
@@ -77,12 +80,14 @@ class Counter:
 
     def __init__(
         self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None,
-        rooms: Rooms | None = None, mailboxes: Callable[[], list[Row]] = list,
+        rooms: Rooms | None = None, keeper: Keeper | None = None, mailboxes: Callable[[], list[Row]] = list,
     ) -> None:
         self.config, self.books, self.spool, self.rooms, self.mailboxes = config, books, spool, rooms, mailboxes
         found = store or (books.store if books else None)
         assert found is not None  # one of the two is given
         self.store = found
+        self.keeper = keeper or (Keeper(config, books) if books else None)
+        self._sizes: tuple[float, int] = (-DONE_SECONDS, 0)
 
     def handlers(self) -> dict[str, Handler]:
         """By verb; what needs the running gateway is missing without one."""
@@ -197,13 +202,18 @@ class Counter:
             "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
             "mailboxes": self.mailboxes(),
+            **self._safety(),
         }
 
     def backup(self, args: Row) -> Iterator[Row]:
-        """A backup at ``directory``, or below the state directory."""
+        """A backup at ``directory``, or in the configured one."""
+        assert self.keeper is not None
         given = args.get("directory")
-        place = backup(self.store, Path(str(given)) if given else None)
-        yield {"backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir())}
+        place = self.keeper.backup(Path(str(given)) if given else None)
+        yield {
+            "backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir()),
+            "verified": self.config.backup.verify,
+        }
 
     def explain(self, args: Row) -> Iterator[Row]:
         """What would be decided about ``mail``, a parsed mail as JSON gives it; nothing is written."""
@@ -228,6 +238,19 @@ class Counter:
         yield {"snapshot": str(file), "bytes": file.stat().st_size}
 
     # --- Parts ---
+
+    def _safety(self) -> Row:
+        """The newest backup, and what waits to be let go."""
+        newest = next(iter(backup_rows(self.config, datetime.now(UTC))), None)
+        journal = self.config.state / "journal"
+        if time.monotonic() - self._sizes[0] >= DONE_SECONDS:   # a walk over every kept mail
+            self._sizes = time.monotonic(), self.spool.done_bytes()
+        return {
+            "backup": newest["at"] if newest else None, "backup_age_hours": newest["age_hours"] if newest else None,
+            "backup_verified": bool(newest and newest["verified_at"]),
+            "backup_trouble": (self.keeper.trouble if self.keeper else "") or None,
+            "journal_bytes": sum(p.stat().st_size for p in journal.glob("*.log")), "done_bytes": self._sizes[1],
+        }
 
     def _ticket(self, row: Row) -> Row:
         key = self._key(row["id"])
@@ -289,7 +312,9 @@ class Counter:
 
 def offline(config: Config) -> dict[str, Handler]:
     """The reading verbs without a gateway. The caller holds the lock of the state directory."""
-    store = Store.open(config.state, memory_limit=config.memory_limit, read_only=True)
+    store = Store.open(
+        config.state, memory_limit=config.memory_limit, read_only=True, backup=config.backup.directory
+    )
     return Counter(config, None, Spool(config.state / "spool"), store).handlers()
 
 

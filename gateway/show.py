@@ -144,6 +144,17 @@ _SPOOL = (
 )
 
 
+_BACKUPS = (
+    Column(field="at", title="made", words=_minute),
+    Column(field="age_hours", title="hours ago", right=True),
+    Column(field="bytes", title="bytes", right=True),
+    Column(field="verified_at", title="verified", words=_minute),
+    Column(field="needs_frames_after", title="frames after", right=True, room=100),
+    Column(field="note", title="note"),
+    Column(field="backup", title="where"),
+)
+
+
 class _Listing:
     """Rows as a table that fits the terminal: one line a row, nothing folded.
 
@@ -207,6 +218,22 @@ def suppressed(rows: Iterable[Row]) -> RenderableType:
 def spool(rows: Iterable[Row]) -> RenderableType:
     """{"spool_id","received_at","from","to","size","state"}, and "why" of mail that nobody could read."""
     return _Listing(rows, _SPOOL, "Nothing is waiting.")
+
+
+def backups(rows: Iterable[Row]) -> RenderableType:
+    """{"backup","at","age_hours","bytes","verified_at","needs_frames_after","restorable"}, newest first"""
+    noted = [r if r.get("restorable", True) else {**r, "note": "too old for the journal"} for r in rows]
+    return _Listing(noted, _BACKUPS, "No backups.")
+
+
+def facts(rows: Iterable[Row]) -> RenderableType:
+    """Any rows, one line a fact; what is not known is left out."""
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        for name, value in row.items():
+            if (text := clean(value)):
+                table.add_row(Text(name.replace("_", " "), style="dim"), Text(text, overflow="fold"))
+    return table
 
 
 def progress(rows: Iterable[Row]) -> RenderableType:

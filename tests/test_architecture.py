@@ -31,7 +31,7 @@ DOORS = {
     "duckdb": r"edge\.\w+|counter",
     "jinja2": r"mime\.compose",
     "mailparser": r"mime\.library",
-    "msgspec": r"edge\.\w+|restore",
+    "msgspec": r"edge\.\w+",
     "nh3": r"mime\.text",
     "rich": r"cli|show|demo|explain",
 }

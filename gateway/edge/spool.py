@@ -2,7 +2,8 @@
 
     tmp/ID            being written; swept at start-up
     in/ID             durable and accepted, waiting for the pipeline
-    done/YYYY/MM/ID   processed; kept because the journal's replay reads raw bytes from here
+    done/YYYY/MM/ID   processed; kept until two verified backups have it, since the journal's replay reads raw
+                      bytes from here
     bad/ID, bad/ID.why   set aside for a person
 
 A file is the envelope as one line of JSON, a line feed, and the raw bytes as received. ID is a
@@ -43,6 +44,11 @@ _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
 _RANDOM_BITS = 80
 _VERSION = 1
+
+
+def month_directory(spool_id: SpoolId) -> str:
+    """Where a mail lies below done/: YYYY/MM of its arrival."""
+    return time_of(spool_id).strftime("%Y/%m")
 
 
 class Ulids:
@@ -207,6 +213,33 @@ class Spool:
         except OSError as error:
             raise StateError(f"{self._bad / name}: {error}: make the disk writable and restart") from error
 
+    def done_bytes(self) -> int:
+        """What done/ takes, by a look at every file."""
+        total = 0
+        for directory in self._done.glob("[0-9]*/[0-9]*"):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += entry.stat().st_size
+        return total
+
+    def forget(self, spool_ids: Iterable[SpoolId]) -> int:
+        """Delete mails from done/ that backups hold; how many. A crash or power cut leaves some, for the next time.
+
+        Directories stay: ``finish`` may be about to move a mail into one.
+        """
+        count = 0
+        for spool_id in spool_ids:
+            path = self._month(spool_id) / spool_id
+            try:
+                self.disk.unlink(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StateError(f"{path}: {error}: make the disk writable") from error
+            count += 1
+        return count
+
     def sweep(self) -> int:
         """Delete what an earlier process left in tmp/; nobody was told 250 for it. Start-up only."""
         leftovers = list(self._tmp.iterdir())
@@ -217,8 +250,7 @@ class Spool:
     # --- Inside ---
 
     def _month(self, spool_id: SpoolId) -> Path:
-        when = time_of(spool_id)
-        return self._done / f"{when:%Y}" / f"{when:%m}"
+        return self._done / month_directory(spool_id)
 
     def _move(self, spool_id: SpoolId, directory: Path) -> None:
         source, target = self._in / spool_id, directory / spool_id

@@ -50,8 +50,10 @@ class Store:
         self._applied: int = found[0] if found else 0
 
     @classmethod
-    def open(cls, state: Path, *, memory_limit: str = "512MB", read_only: bool = False) -> Store:
-        """The store below ``state``, brought to this program's schema.
+    def open(
+        cls, state: Path, *, memory_limit: str = "512MB", read_only: bool = False, backup: Path | None = None
+    ) -> Store:
+        """The store below ``state``, brought to this program's schema. ``backup`` holds the backups, if not ``state/backup``.
 
         Damaged files are set aside (``rebuilt``); the caller replays the journal above ``replay_from``.
         """
@@ -60,7 +62,7 @@ class Store:
         elif not (state / MAIN).exists():
             raise StateError(f"{state / MAIN} does not exist: start the gateway once, or correct --state")
         try:
-            return cls(Files(state, memory_limit, read_only))
+            return cls(Files(state, memory_limit, read_only, backup))
         except duckdb.Error as error:
             raise Damaged(f"{state / MAIN}: {error}: run `mailwicket restore`") from error
 
@@ -110,10 +112,10 @@ class Store:
                 self._cursor.execute(f"UPDATE {schema}.meta SET number = $1 WHERE name = 'applied_seq'", [seq])  # noqa: S608  # a name of ours
                 self.files.mail_seq[month] = seq
 
-    def checkpoint(self) -> None:
-        """Fold the write-ahead logs into the files; for quiet moments, since it takes a while."""
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead logs into the files; for quiet moments, since it takes a while. False: a backup forbids it."""
         try:
-            self.files.checkpoint(self._cursor)
+            return self.files.checkpoint(self._cursor)
         except duckdb.Error as error:
             raise self._refuse(error) from error
 

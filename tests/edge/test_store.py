@@ -123,7 +123,7 @@ def test_a_copy_without_a_message_row_keeps_its_raw_bytes(store: Store) -> None:
 
 def test_load_gives_what_hangs_on_the_needs(store: Store) -> None:
     """Everything of a small desk, asked for as a whole, is in the context."""
-    story, parts = filled(store, count=4)
+    story, parts = filled(store, 10, count=4)
     context = store.load(everything(story), story.now)
     events: list[Event] = [e for rows, _ in parts for e in rows.events]
     texts = {t.message: t for rows, _ in parts for t in rows.message_texts}
