@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from gateway.edge.smtp_connection import Connection
 from gateway.edge.smtp_conversation import Conversation, LmtpConversation
 from gateway.edge.smtp_settings import DoorSettings, Limits
 from gateway.edge.spool import Spool
+from gateway.edge.spool_commit import GroupCommit
 from gateway.errors import SmtpError, StateError
 
 __all__ = ["Door", "DoorSettings", "Limits", "spool_threads"]
@@ -71,6 +73,10 @@ class Door:
         assert self._server is not None, "the door is not open"
         name = self._server.sockets[0].getsockname()
         return int(name[1]) if isinstance(name, tuple) else 0
+
+    @functools.cached_property
+    def commits(self) -> GroupCommit:
+        return GroupCommit(self.spool, self.threads, THREADS)
 
     def reserve(self) -> int:
         """Bytes that those inside may still send: each once to tmp/, and once to the database."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import hashlib
 import os
 import secrets
 import threading
@@ -34,7 +33,7 @@ from gateway.edge.durable import DISK, FULL, Disk, put_file, refusal
 from gateway.errors import Damaged, StateError, Temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 SpoolId = str
@@ -118,7 +117,7 @@ class Spool:
     def begin(self, envelope: Envelope) -> SpoolWriter:
         """Start a mail; nothing is on disk before the writer's buffer overflows or ``commit``."""
         if self.broken:
-            raise Temporary(451, "4.3.0", "Temporary local problem, please try again later", self.broken)
+            raise _refused(self.broken)
         return SpoolWriter(self, self._ulids.next(), msgspec.json.encode(envelope) + b"\n")
 
     def put(self, envelope: Envelope, raw: bytes) -> SpoolId:
@@ -127,14 +126,31 @@ class Spool:
         writer.write(raw)
         return writer.commit()
 
-    def accepted(self, spool_id: SpoolId, size: int) -> None:
-        """The writer's report that ``spool_id`` now stands in in/."""
+    def settle(self, writers: Sequence[SpoolWriter]) -> None:
+        """Make the names of placed mails durable, all with one flush; Temporary if none of them is."""
+        try:
+            # What a failed flush has lost, the next one may call durable (see durable.py).
+            if self.broken:
+                raise _refused(self.broken)
+            try:
+                self.disk.fsync_dir(self._in)
+            except OSError as error:
+                self.broken = f"fsync {self._in}: {error}"
+                raise refusal(error) from error
+        except Temporary:
+            # The names may or may not survive; the peers will send again, so rather not.
+            for writer in writers:
+                with contextlib.suppress(OSError):
+                    self.disk.unlink(self._in / writer.spool_id)
+            raise
         with self._lock:
-            bisect.insort(self._order, spool_id)
-            self._sizes[spool_id] = size
-            self._bytes += size
+            for writer in writers:
+                bisect.insort(self._order, writer.spool_id)
+                self._sizes[writer.spool_id] = writer.length
+                self._bytes += writer.length
         if self.on_put:
-            self.on_put(spool_id)
+            for writer in writers:
+                self.on_put(writer.spool_id)
 
     # --- Waiting ---
 
@@ -250,6 +266,10 @@ class Spool:
         return Damaged(f"{self.path(spool_id)}: {why}: {remedy}")
 
 
+def _refused(why: str) -> Temporary:
+    return Temporary(451, "4.3.0", "Temporary local problem, please try again later", why)
+
+
 class SpoolWriter:
     """One mail on its way in. Ends with ``commit`` or ``abort``; an error aborts it by itself.
 
@@ -262,19 +282,17 @@ class SpoolWriter:
         self._spool, self._disk = spool, spool.disk
         self._path = spool.root / "tmp" / spool_id
         self._buffer, self._overhead = bytearray(line), len(line)
-        self._hash = hashlib.sha256()
         self._fd: int | None = None
         self._open = True
 
     @property
-    def sha256(self) -> str:
-        """Hash of the raw bytes so far, in hex."""
-        return self._hash.hexdigest()
+    def length(self) -> int:
+        """Bytes of the file: the envelope's line and the raw mail."""
+        return self.size + self._overhead
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         self._check()
         self.size += len(chunk)
-        self._hash.update(chunk)
         self._buffer += chunk
         if len(self._buffer) < BUFFER:
             return
@@ -286,26 +304,21 @@ class SpoolWriter:
 
     def commit(self) -> SpoolId:
         """Make the mail durable; Temporary if that fails, and then it is as if it had never come."""
+        self.place()
+        self._spool.settle([self])
+        return self.spool_id
+
+    def place(self) -> None:
+        """All but the last step: the mail stands in in/ and is durable, its name not before ``Spool.settle``."""
         self._check()
-        target = self._spool.root / "in" / self.spool_id
         try:
             self._flush()
             self._sync()
-            self._disk.replace(self._path, target)
+            self._disk.replace(self._path, self._spool.root / "in" / self.spool_id)
         except OSError as error:
             self.abort()
             raise refusal(error) from error
         self._open = False
-        try:
-            self._disk.fsync_dir(target.parent)
-        except OSError as error:
-            # The name may or may not survive; the peer will send again, so rather not.
-            with contextlib.suppress(OSError):
-                self._disk.unlink(target)
-            self._spool.broken = f"fsync {target.parent}: {error}"
-            raise refusal(error) from error
-        self._spool.accepted(self.spool_id, self.size + self._overhead)
-        return self.spool_id
 
     def abort(self) -> None:
         """Forget the mail; safe to call at any time, also twice or after ``commit``."""
