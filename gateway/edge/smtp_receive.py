@@ -66,6 +66,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._inside: set[Connection] = set()
         self._networks: collections.Counter[str] = collections.Counter()
+        self._relays = 0  # of those inside
 
     @property
     def port(self) -> int:
@@ -138,10 +139,11 @@ class Door:
         self._inside.add(connection)
         self._networks[network] += 1
         if connection.relay is not None:
-            if sum(one.relay is not None for one in self._inside) > limits.relay_connections:
+            self._relays += 1
+            if self._relays > limits.relay_connections:
                 return "421 4.7.0 Too many connections from relays"
             return None
-        if sum(one.relay is None for one in self._inside) > limits.connections:
+        if len(self._inside) - self._relays > limits.connections:
             return "421 4.7.0 Too many connections"
         if connection.peer != "unix" and self._networks[network] > limits.connections_per_network:
             return "421 4.7.0 Too many connections from your network"
@@ -150,6 +152,7 @@ class Door:
     def leave(self, connection: Connection) -> None:
         if connection in self._inside:
             self._inside.discard(connection)
+            self._relays -= connection.relay is not None
             network = _network(connection.peer)
             self._networks[network] -= 1
             if not self._networks[network]:

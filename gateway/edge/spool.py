@@ -208,8 +208,13 @@ class Spool:
         Not fsynced: a move that a power cut undoes leaves the mail in in/, where the next start
         finds it, sees its id among the processed ones, and finishes it again.
         """
-        for spool_id in spool_ids:
-            self._move(spool_id, self._month(spool_id))
+        moved = []
+        try:
+            for spool_id in spool_ids:
+                self._move(spool_id, self._month(spool_id))
+                moved.append(spool_id)
+        finally:
+            self._gone(moved)
 
     def quarantine(self, spool_id: SpoolId, why: str) -> None:
         """Set a mail aside in bad/, with the reason beside it."""
@@ -219,6 +224,7 @@ class Spool:
             # The reason first: a crash in between leaves the mail in in/, to be judged again.
             put_file(self.disk, self._tmp / name, self._bad / name, why.encode() + b"\n")
             self._move(spool_id, self._bad)
+            self._gone([spool_id])
             self.disk.fsync_dir(self._bad)
         except OSError as error:
             raise StateError(f"{self._bad / name}: {error}: make the disk writable and restart") from error
@@ -246,11 +252,17 @@ class Spool:
                 raise Damaged(f"{source} is missing: restore it from a backup of spool/") from None
         except OSError as error:
             raise StateError(f"{source} → {target}: {error}: make the disk writable and restart") from error
+
+    def _gone(self, spool_ids: list[SpoolId]) -> None:
+        """Strike ids off what waits. A batch is most often the head of the queue: one cut, not one an id."""
         with self._lock:
-            size = self._sizes.pop(spool_id, None)
-            if size is not None:
-                self._bytes -= size
-                del self._order[bisect.bisect_left(self._order, spool_id)]
+            known = {spool_id for spool_id in spool_ids if spool_id in self._sizes}
+            if not known:
+                return
+            self._bytes -= sum(self._sizes.pop(spool_id) for spool_id in known)
+            first = bisect.bisect_left(self._order, min(known))
+            last = bisect.bisect_right(self._order, max(known))
+            self._order[first:last] = [spool_id for spool_id in self._order[first:last] if spool_id not in known]
 
     def _split(self, spool_id: SpoolId) -> tuple[bytes, bytes]:
         for _ in range(2):  # Once more, in case it moved between look-up and reading.
