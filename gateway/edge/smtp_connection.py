@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _READ_LIMIT = PIECE  # the stream reader pauses the peer at twice this
 _BROWSER = frozenset({b"GET", b"POST", b"PUT", b"CONNECT", b"OPTIONS"})
+# RFC 2920 §3.2: replies to MAIL and RCPT go together while the peer's next command is here already.
+_GROUPED = ("250 2.1.0 ", "250 2.1.5 ")
 _JUNK = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO", b"LHLO"})
 
 
@@ -88,6 +90,7 @@ class Connection(SMTP):
         self.storing = False  # the mail has come in whole
         self._refused: str | None = None
         self._counts: collections.Counter[str] = collections.Counter()
+        self._held = b""  # replies that go out with the next one
         self._deadline = self._end = math.inf  # of what we wait for now; of the connection
 
     # --- The connection ---
@@ -157,7 +160,7 @@ class Connection(SMTP):
             self.transport.abort()
 
     async def push(self, status: str | bytes) -> None:
-        self._writer.write((status.encode("ascii") if isinstance(status, str) else status) + b"\r\n")
+        self._say(status.encode("ascii") if isinstance(status, str) else status)
         if not self._writer.transport.get_write_buffer_size():
             await self._writer.drain()  # it only looks whether the connection still stands
             return
@@ -167,8 +170,13 @@ class Connection(SMTP):
     def dismiss(self, reply: str) -> None:
         """Say goodbye and close, without waiting for the peer to listen."""
         if not self._writer.is_closing():
-            self._writer.write(reply.encode("ascii") + b"\r\n")
+            self._say(reply.encode("ascii"))
             self._writer.close()
+
+    def _say(self, line: bytes) -> None:
+        """A reply, behind those that were held for it."""
+        self._writer.write(self._held + line + b"\r\n")
+        self._held = b""
 
     async def _handle_client(self) -> None:
         try:
@@ -197,7 +205,9 @@ class Connection(SMTP):
                 raise Hangup("421 4.3.2 Service shutting down, please try again later")
             line = await self._read_line(min(self.loop.time() + self._limits.command_seconds, ends))
             reply = await self._obey(line)
-            if reply:
+            if reply.startswith(_GROUPED) and b"\n" in self._reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001
+                self._held += reply.encode("ascii") + b"\r\n"
+            elif reply:
                 await self.push(reply)
             if reply.startswith("5") and not reply.startswith("550 5.1.1"):
                 await self._count_error()

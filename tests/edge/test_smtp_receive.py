@@ -109,6 +109,24 @@ async def test_a_pipelined_session_of_a_thousand_lines(tmp_path: Path) -> None:
     assert [raw for _, raw in stored(tmp_path)] == [b"%d\r\n" % i for i in range(200)]
 
 
+async def test_replies_to_a_group_of_commands_come_together_and_in_order(tmp_path: Path) -> None:
+    """RFC 2920 §3.2; also when the group ends with a refusal, a farewell, or half a command."""
+    mail = b"MAIL FROM:<a@kunde.example>\r\n"
+    rcpt, nobody = b"RCPT TO:<support@acme.example>\r\n", b"RCPT TO:<nobody@acme.example>\r\n"
+    for group, codes in (
+        (mail + rcpt + b"DATA\r\n", ["250", "250", "354"]),
+        (mail + rcpt + nobody, ["250", "250", "550"]),
+        (mail + rcpt + b"QUIT\r\n", ["250", "250", "221"]),
+        (mail + rcpt + b"RS", ["250", "250"]),
+    ):
+        async with opened(tmp_path) as door:
+            peer = await visit(door)
+            await peer.say(b"EHLO kunde.example")
+            await peer.send(group)
+            together = await asyncio.wait_for(peer.reader.read(1 << 16), 20)
+            assert [line[:3].decode() for line in together.splitlines()] == codes
+
+
 async def test_a_peer_that_closed_its_half_gets_its_replies(tmp_path: Path) -> None:
     async with opened(tmp_path) as door:
         peer = await visit(door)
