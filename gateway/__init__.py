@@ -101,6 +101,7 @@
       header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250
+      spool_commit.py       mails that end together share a flush of the disk
       durable.py            every operation that must survive a power cut
       workers.py            parser processes, which can be stopped
       rules.py              predicates in SQL over the relation mail
