@@ -106,6 +106,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def header_text(text: str, limit: int = _SHOWN) -> str:
     """``text`` as one line fit for a header: no controls, NFC, blanks collapsed, cut to ``limit``."""
+    if text.isascii() and text.isprintable():       # nearly all: nothing to replace or to compose
+        return " ".join(text[: 20 * limit].split())[:limit].rstrip()
     rough = _SURROGATE.sub("\ufffd", _UNSAFE.sub(" ", text[: 20 * limit]))
     return " ".join(unicodedata.normalize("NFC", rough).split())[:limit].rstrip()
 
