@@ -183,7 +183,10 @@ def clean_text(text: str) -> str:
     # "".join makes a plain str of Markup, whose methods would escape or pass for safe later on.
     plain = "".join((text, ""))  # noqa: FLY002
     lines = plain.split("\n")
-    if not (plain.isascii() and "".join(lines).isprintable()):      # as most are: nothing to replace
+    if plain.isascii() and "".join(lines).isprintable():        # as most are: nothing to replace
+        if " \n" not in plain and not plain.endswith(" "):
+            return plain.strip("\n")
+    else:
         lines = _CONTROL.sub("", _BREAKS.sub("\n", plain)).split("\n")
     return "\n".join([line.rstrip() for line in lines]).strip("\n")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.errors import MailwicketError
@@ -36,6 +37,7 @@ class BadField(MailwicketError, ValueError):
     """A header field that must not be sent; the text names field and trouble."""
 
 
+@lru_cache(maxsize=256)     # the mails of one decision have most of their fields in common
 def encode_field(name: str, value: str) -> bytes:
     """One header field, folded, with its CRLF. Raises BadField rather than change a value."""
     if not _NAME.fullmatch(name):

@@ -30,7 +30,11 @@ def agent_html(html: str, new_text: str) -> str:
     """The part of ``html``, as clean_html wrote it, that corresponds to ``new_text``; '' if there is none to be sure of."""
     pieces = _TAG.split(html)                   # text at even places, tags at odd ones
     letters = [""] * len(pieces)                # of the texts, without blanks
-    letters[::2] = [_squash(entities.unescape(piece)) for piece in pieces[::2]]
+    # All at once; HTML has no NUL, not even as a reference.
+    squashed = _squash(entities.unescape("\0".join(pieces[::2]))).split("\0")
+    if len(squashed) != len(pieces[::2]):
+        return ""
+    letters[::2] = squashed
     for wanted in dict.fromkeys((_squash(new_text), _squash(_BULLET.sub("", new_text)))):
         window = _window(pieces, letters, wanted)
         if window is None:
