@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from gateway.core.conclude import conclude
-from gateway.core.context import Context, absorb
+from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
@@ -41,6 +41,7 @@ def decide(
     batch: Sequence[Spooled], context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime
 ) -> tuple[Rows, list[Decision]]:
     """Everything one batch writes, and the decisions in the order of ``batch``."""
+    context = own(context)      # it grows with every mail
     done: list[tuple[Rows, Decision]] = []
     for wave in waves(batch, rooms.policy):
         facts = [understand(spooled, context, rooms.policy) for spooled in wave]
@@ -48,7 +49,7 @@ def decide(
         for one, spooled, names in zip(facts, wave, hits, strict=True):
             decision = conclude(one, spooled, names, context=context, policy=rooms.policy, now=now)
             rows = _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
-            context = absorb(context, rows)
+            context = fold(context, rows)
             done.append((rows, decision))
     order = {spooled.spool_id: n for n, spooled in enumerate(batch)}
     decisions = sorted((d for _, d in done), key=lambda d: order[d.spool_id])

@@ -37,9 +37,7 @@ DOORS = {
 }
 MODULE, CORE_MODULE, FUNCTION = 450, 320, 60
 # What is larger, its bound, and why; whoever cuts it below the rule takes it off the list.
-LARGE = {
-    "gateway/core/context.py:absorb": 90,       # one line a table
-}
+LARGE: dict[str, int] = {}
 
 
 def module(path: Path) -> str:
