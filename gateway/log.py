@@ -12,6 +12,7 @@ stands bare in a sentence is not.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import sys
@@ -46,12 +47,16 @@ _SECRET_TEXT = (
     # The signatures of reply and bounce addresses, Message-IDs and marks (core/token.py).
     (re.compile(r"(?i)([-.][a-z2-7]{4})[a-z2-7]{16}(?![0-9a-z])"), r"\1" + STARS),
 )
+# What each of them needs, for one look at the many texts that hold none.
+_PERHAPS_SECRET = re.compile(r"(?i)auth|passw|pwd|secret|_token|[a-z2-7]{20}")
 # C0, DEL, C1, line and paragraph separators, bidirectional controls, lone surrogates.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def mask(text: str) -> str:
     """``text`` with what looks like a secret starred."""
+    if not _PERHAPS_SECRET.search(text):
+        return text
     for pattern, replacement in _SECRET_TEXT:
         text = pattern.sub(replacement, text)
     return text
@@ -59,6 +64,8 @@ def mask(text: str) -> str:
 
 def escape(text: str) -> str:
     """``text`` in one line that a terminal shows as it is."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSAFE.sub(lambda m: m[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
@@ -67,8 +74,13 @@ def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: _clean(key, value, 0) for key, value in event.items()}
 
 
+@functools.lru_cache(256)
+def _is_secret(key: str) -> bool:
+    return _SECRET_FIELD.search(key) is not None
+
+
 def _clean(key: str, value: Any, depth: int) -> Any:
-    if _SECRET_FIELD.search(key) and value is not None and not isinstance(value, bool):
+    if _is_secret(key) and value is not None and not isinstance(value, bool):
         return STARS
     if isinstance(value, bytes | bytearray):
         value = bytes(value[:500]).decode("utf-8", "backslashreplace")

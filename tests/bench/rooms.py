@@ -31,7 +31,7 @@ ROOMS: dict[str, str] = {
     "gateway.pipeline:facts_row": "understand",
     "gateway.edge.rules:RuleBook.hits": "rules",
     "gateway.pipeline:conclude": "conclude",
-    "gateway.pipeline:absorb": "absorb",
+    "gateway.pipeline:fold": "fold",
     "gateway.mime.compose:Composer.render": "compose",
     "gateway.edge.frames:encode": "journal",
     "gateway.edge.journal:Journal.append": "journal",
