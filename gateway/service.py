@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import signal
 import ssl
@@ -112,6 +113,10 @@ class Gateway:
             ).run()))
         asides += [asyncio.create_task(m.watch.run()) for m in mailboxes]
         stopped = asyncio.create_task(self._stop.wait())
+        # What a start has made stays; looking through it again and again cost every twentieth cycle of a mail.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         notifier.ready()
         self.ready.set()
         log.info("ready", **{name: _place(door) for name, door in self.doors.items()}, state=str(self.config.state))
