@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from desk import LMTP, Desk, Door, Mailbox
-from shared_mailbox import MailboxDesk, MailboxTown, Provider
 from provider import DESK, IdentityProvider, ProviderDovecot, ProviderPostfix, Rewriter
 from servers import Dovecot, Postfix, Town, certificates, free_ports, require_servers
+from shared_mailbox import MailboxDesk, MailboxTown, Provider
 
 
 @pytest.fixture(scope="session")
