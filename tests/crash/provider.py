@@ -12,6 +12,7 @@ import imaplib
 import re
 import shutil
 import socket
+import ssl
 import tempfile
 import threading
 from collections import Counter
@@ -19,11 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import Envelope
+from aiosmtpd.smtp import AuthResult, Envelope
 
 from tests.crash.process import DESK, Books, Site, until
 from tests.crash.traffic import Traffic
-from tests.journey.servers import PASSWORD, Dovecot, free_ports
+from tests.journey.servers import PASSWORD, Certificates, Dovecot, certificates, free_ports
 
 MAILBOXES = 32
 Kill = Callable[[], None]
@@ -43,7 +44,7 @@ queue = "support"
 imap = "127.0.0.1:{imap}"
 imap_tls = "none"
 smtp = "127.0.0.1:{smtp}"
-smtp_tls = "none"
+cafile = "{ca}"
 username = "{username}"
 password_file = "password"
 move_to = "Processed"
@@ -62,6 +63,7 @@ class MailboxDovecot(Dovecot):
         home = Path(tempfile.mkdtemp(prefix="mailwicket-crash-"))
         home.chmod(0o755)   # both servers run as others
         super().__init__(home / "dovecot", free_ports())
+        self.certs = certificates(home)
         self._unused = iter(self.people)
 
     def mailbox(self) -> str:
@@ -132,10 +134,15 @@ class Wire:
 class Submission:
     """Takes everything and remembers its bytes; ``kill_at`` "MAIL" or "DATA" once, the latter when it has taken it."""
 
-    def __init__(self) -> None:
+    def __init__(self, certs: Certificates) -> None:
         self.taken: list[tuple[str, bytes]] = []
         self._armed: dict[str, Kill] = {}
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, decode_data=False)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certs.chain)
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=0, decode_data=False, tls_context=context, require_starttls=True,
+            auth_required=True, authenticator=lambda *_: AuthResult(success=True),
+        )
         self._controller.start()
         self.port = self._controller.server.sockets[0].getsockname()[1]
 
@@ -166,13 +173,13 @@ class MailboxSite(Site):
 
     def __init__(self, root: Path, dovecot: MailboxDovecot) -> None:
         self.dovecot, self.username = dovecot, dovecot.mailbox()
-        self.wire, self.submission = Wire(dovecot.ports.imap), Submission()
+        self.wire, self.submission = Wire(dovecot.ports.imap), Submission(dovecot.certs)
         super().__init__(root)
         (root / "password").write_text(PASSWORD + "\n")
         (root / "password").chmod(0o600)
 
     def toml(self) -> str:
-        mailbox = TOML.format(imap=self.wire.port, smtp=self.submission.port, username=self.username)
+        mailbox = TOML.format(imap=self.wire.port, smtp=self.submission.port, ca=self.dovecot.certs.ca, username=self.username)
         return mailbox + "\n[[queue]]" + super().toml().partition("[[queue]]")[2]
 
     def shoot(self) -> None:

@@ -161,7 +161,8 @@ class Dovecot:
         errors = (self.root / "stderr").open("ab")
         with errors:
             self._process = subprocess.Popen(
-                ["dovecot", "-F", "-c", str(config)], env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+                ["dovecot", "-F", "-c", str(config)], env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                start_new_session=True,
             )
         until(lambda: self._dead() or (answers(self.ports.imap) and self.lmtp.exists() and self.auth.exists()), "Dovecot")
 
@@ -225,11 +226,12 @@ service auth {{
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+        # Processes that serve a client outlive their master by half a minute.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
 
 
 class Postfix:
