@@ -140,11 +140,11 @@ class Submission:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certs.chain)
         self._controller = Controller(
-            self, hostname="127.0.0.1", port=0, decode_data=False, tls_context=context, require_starttls=True,
+            self, hostname="127.0.0.1", port=free_ports().provider, decode_data=False, tls_context=context, require_starttls=True,
             auth_required=True, authenticator=lambda *_: AuthResult(success=True),
         )
         self._controller.start()
-        self.port = self._controller.server.sockets[0].getsockname()[1]
+        self.port = self._controller.port
 
     def kill_at(self, verb: str, kill: Kill) -> None:
         self._armed[verb] = kill
