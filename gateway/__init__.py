@@ -9,6 +9,7 @@
     books.py                the one writer: journal first, then store, on one thread
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
+    mailboxes.py            the accounts that mail is fetched from and sent through
     restore.py              backups and the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
@@ -41,6 +42,8 @@
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
       subject.py            subjects without prefixes, ticket keys (RFC 5256 §2.1)
+      profile.py            the two ways to be reached, and the addresses of each
+      proof.py              what a mail carries that only we could have made
       token.py              signed reply addresses and Message-IDs
       address.py            the strict grammar of addresses (RFC 5321 §4.1.2)
       quote.py              new text, quoted text, signature
@@ -49,6 +52,7 @@
       stray.py              commands in the wrong place
       command_value.py      readers of command values
       conclude.py           what to do with one mail: the table CASES
+      direct.py             what lies in a Sent folder: ours, or an agent's who wrote straight from there
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
@@ -83,7 +87,7 @@
       smtp_conversation.py  the commands of SMTP and LMTP
       smtp_data.py          from the wire to the spool in constant memory
       drop_receive.py       a Maildir where local programs put mail for us
-      imap_receive.py       a watched mailbox: one supervisor a folder (not wired in yet)
+      imap_receive.py       a watched mailbox: one supervisor a folder
       imap_settings.py      what a watched mailbox is told
       imap_connection.py    one IMAP connection; an answer or Doubt
       imap_wire.py          aioimaplib's protocol with bounds

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway import settings_checks, settings_file, starter
-from gateway.core.policy import Agent, Budgets, Policy, Queue, Relay, Rule
+from gateway.core.policy import Agent, Budgets, Mailbox, Policy, Queue, Relay, Rule
 from gateway.core.token import Keyring
 from gateway.errors import ConfigError, Problem, StateError
 from gateway.keys import keys, passing_keys
@@ -63,7 +63,32 @@ class Send:
 
     def password(self) -> str | None:
         """Read when it is needed, so that it is in no repr, log or crash dump of the configuration."""
-        return self.password_file.read_text("utf-8").split("\n", 1)[0] if self.password_file else None
+        return first_line(self.password_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A ``[[mailbox]]``: where it is and how to log in. Its address is ``address``."""
+
+    name: str
+    address: str
+    imap: Endpoint
+    imap_tls: Literal["implicit", "none"]
+    smtp: Endpoint
+    smtp_tls: Literal["starttls", "implicit"]
+    cafile: Path | None
+    username: str
+    password_file: Path | None
+    oauth_token_url: str | None
+    oauth_client_id: str | None
+    oauth_client_secret_file: Path | None
+    oauth_refresh_token_file: Path | None
+    oauth_scope: str | None
+    folder: str
+    sent_folder: str | None
+    move_to: str | None
+    start: Literal["new", "all"]
+    poll_seconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +110,17 @@ class Config:
     workers: int
     zone: str
     log: Log
+    accounts: tuple[Account, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
     @property
     def control_socket(self) -> Path:
         return self.state / "control.sock"
+
+
+def first_line(file: Path | None) -> str | None:
+    """The secret in ``file``."""
+    return file.read_text("utf-8").split("\n", 1)[0] if file else None
 
 
 def find(given: Path | None) -> Path | None:
@@ -152,14 +183,18 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
     if send["smarthost"] is None and send["maildir"] is None:
         send["maildir"] = state / "outgoing"
     agents = tuple(_agent(row) for row in document.rows["agent"])
+    boxes = {row["queue"]: row for row in document.rows["mailbox"]}
     policy = Policy(
         host=top["host"],
         key=top["key"],
-        reply_domain=top["reply_domain"],
+        reply_domain=top["reply_domain"] or "",
         keys=ring,
-        queues=tuple(_queue(row, agents) for row in document.rows["queue"]),
+        queues=tuple(_queue(row, agents, boxes.get(row["name"])) for row in document.rows["queue"]),
         agents=agents,
-        relays=tuple(Relay(**row) for row in document.rows["relay"]),
+        relays=(
+            *(Relay(**row) for row in document.rows["relay"]),
+            *(Relay(name=b["name"], networks=(), authenticates=b["authenticates"]) for b in boxes.values()),
+        ),
         rules=tuple(Rule(**row) for row in document.rows["rule"]),
         budgets=Budgets(**document.one("budgets")),
         reply_to_token=top["reply_to_token"],
@@ -173,6 +208,7 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         memory_limit=top["memory_limit"],
         workers=top["workers"], zone=top["zone"],
         log=Log(**document.one("log")),
+        accounts=tuple(_account(row, policy.queue(name).address) for name, row in boxes.items()),
         warnings=tuple(w for warn in settings_checks.WARNINGS for w in warn(document)),
     )
 
@@ -187,7 +223,12 @@ def _agent(row: Row) -> Agent:
     )
 
 
-def _queue(row: Row, agents: tuple[Agent, ...]) -> Queue:
+def _account(row: Row, address: str) -> Account:
+    known = {name: row[name] for name in Account.__slots__ if name != "address"}
+    return Account(**known | {"address": address, "username": row["username"] or address})
+
+
+def _queue(row: Row, agents: tuple[Agent, ...], box: Row | None) -> Queue:
     everybody = tuple(a.login for a in agents if a.role != "light")
     return Queue(
         name=row["name"],
@@ -196,4 +237,5 @@ def _queue(row: Row, agents: tuple[Agent, ...]) -> Queue:
         agents=everybody if row["agents"] is None else row["agents"],
         language=row["language"],
         acknowledge=row["acknowledge"],
+        mailbox=Mailbox(name=box["name"], subaddressing=box["subaddressing"], agent=box["agent"]) if box else None,
     )

@@ -70,9 +70,9 @@ class Counter:
 
     def __init__(
         self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None,
-        rooms: Rooms | None = None,
+        rooms: Rooms | None = None, mailboxes: Callable[[], list[Row]] = list,
     ) -> None:
-        self.config, self.books, self.spool, self.rooms = config, books, spool, rooms
+        self.config, self.books, self.spool, self.rooms, self.mailboxes = config, books, spool, rooms, mailboxes
         found = store or (books.store if books else None)
         assert found is not None  # one of the two is given
         self.store = found
@@ -159,6 +159,7 @@ class Counter:
         yield {
             "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
+            "mailboxes": self.mailboxes(),
         }
 
     def backup(self, args: Row) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -38,6 +38,19 @@ class Carrier(Protocol):
     async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str) -> SendResult: ...
 
     async def close(self) -> None: ...
+
+
+class Ways:
+    """A mailbox's mail leaves through its own provider, by envelope sender; all else by the default way."""
+
+    def __init__(self, default: Carrier, by_sender: Mapping[str, Carrier]) -> None:
+        self.default, self.by_sender = default, by_sender
+
+    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str) -> SendResult:
+        return await self.by_sender.get(mail_from, self.default).send(mail_from, rcpt_to, raw, name)
+
+    async def close(self) -> None:
+        await asyncio.gather(self.default.close(), *(way.close() for way in self.by_sender.values()))
 
 
 class Postman:

@@ -8,15 +8,13 @@ from gateway.core.address import canonical
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Mail, Spooled
 from gateway.core.policy import Policy
-from gateway.core.token import read_address
+from gateway.core.profile import read_reply
 
 
 def spooled(mail: Mail, policy: Policy) -> Spooled:
     """A mail from a file, with the envelope that its header suggests; nobody vouches for it."""
     to = [canonical(a.address) for a in (*mail.to, *mail.cc)]
-    ours = tuple(
-        a for a in to if policy.queue_of_address(a) or read_address(policy.keys, a, policy.reply_domain) is not None
-    )
+    ours = tuple(a for a in to if policy.queue_of_address(a) or read_reply(a, policy) is not None)
     null_path = mail.header("return-path").strip() == "<>"
     envelope = Envelope(
         channel="import", received_at=mail.date or datetime.now(UTC), rcpt_tos=ours or (policy.queues[0].address,),

@@ -22,7 +22,7 @@ from gateway.books import QUIET, Bookkeeper
 from gateway.config import Config
 from gateway.core.address import domain
 from gateway.core.policy import Policy
-from gateway.core.token import read_address, read_bounce
+from gateway.core.profile import read_reply, read_return
 from gateway.counter import Counter
 from gateway.edge.control import ControlServer
 from gateway.edge.drop_receive import DropFolder
@@ -39,9 +39,10 @@ from gateway.edge.store import Store
 from gateway.edge.workers import ParserPool
 from gateway.errors import DiskFailed, StateError
 from gateway.intake import Intake
+from gateway.mailboxes import open_mailboxes
 from gateway.mime.compose import Composer
 from gateway.pipeline import Rooms
-from gateway.postman import Carrier, Postman
+from gateway.postman import Carrier, Postman, Ways
 
 TEMPLATES = Path(__file__).parent / "templates"
 GRACE = 25.0        # of the 30 seconds a SIGTERM may take
@@ -83,7 +84,8 @@ class Gateway:
         self, books: Bookkeeper, spool: Spool, pool: ParserPool, rooms: Rooms, knows: Callable[[str], bool]
     ) -> None:
         intake = Intake(spool, pool, rooms, books)
-        postman = Postman(books, carrier(self.config), rooms)
+        mailboxes = open_mailboxes(self.config, spool, knows)
+        postman = Postman(books, Ways(carrier(self.config), {m.address: m.carrier for m in mailboxes}), rooms)
         books.on_queued = postman.queued
         postman.take_up(await books.on_writer(books.store.undelivered))
         loop = asyncio.get_running_loop()
@@ -92,7 +94,9 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        counter = Counter(self.config, books, spool, rooms=rooms)
+        counter = Counter(
+            self.config, books, spool, rooms=rooms, mailboxes=lambda: [f for m in mailboxes for f in m.folders()]
+        )
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
@@ -103,6 +107,7 @@ class Gateway:
             asides.append(asyncio.create_task(DropFolder(
                 self.config.listen.drop, spool, knows=knows, default=default, max_size=self.config.listen.max_size
             ).run()))
+        asides += [asyncio.create_task(m.watch.run()) for m in mailboxes]
         stopped = asyncio.create_task(self._stop.wait())
         notifier.ready()
         self.ready.set()
@@ -186,15 +191,15 @@ def open_books(config: Config, spool: Spool) -> Bookkeeper:
 def recipients(policy: Policy) -> Callable[[str], bool]:
     """Whether we take mail for an address: a queue's, a signed reply or bounce address, postmaster."""
     own = policy.own_addresses()
-    hosts = {domain(a) for a in own} | {policy.host, policy.reply_domain}
+    hosts = {domain(a) for a in own} | {policy.host} | {policy.reply_domain or policy.host}
     postmasters = {f"postmaster@{host}" for host in hosts}      # RFC 5321 §4.5.1
 
     def knows(address: str) -> bool:
         return (
             address in own
             or address in postmasters
-            or read_address(policy.keys, address, policy.reply_domain) is not None
-            or read_bounce(policy.keys, address, policy.reply_domain) is not None
+            or read_reply(address, policy) is not None
+            or read_return(address, policy) is not None
         )
 
     return knows

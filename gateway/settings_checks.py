@@ -18,12 +18,13 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.core.address import domain
+from gateway.core.address import domain, local
 from gateway.core.policy import Rule
 from gateway.errors import Problem
-from gateway.settings_file import Document
+from gateway.settings_file import Document, Row
 from gateway.settings_kinds import Endpoint, did_you_mean
 
+MOST_LOCAL = 24     # of the 64 octets of a local part; a reply address takes up to 39 behind a plus sign
 Check = Callable[[Document], Iterator[Problem]]
 
 
@@ -38,7 +39,7 @@ def _somebody(doc: Document) -> Iterator[Problem]:
 
 def _unique(doc: Document) -> Iterator[Problem]:
     """Names within their section; addresses over queues and agents, because a mail has one reader."""
-    for section, key in (("relay", "name"), ("queue", "name"), ("agent", "login")):
+    for section, key in (("relay", "name"), ("queue", "name"), ("agent", "login"), ("mailbox", "name"), ("mailbox", "queue")):
         seen: dict[str, str] = {}
         for place, name in doc.each(section, key):
             if name in seen:
@@ -72,6 +73,14 @@ def _queue_agents(doc: Document) -> Iterator[Problem]:
 def _reply_domain(doc: Document) -> Iterator[Problem]:
     """Addresses of the reply domain are made by us: one with a person behind it would be cut off."""
     reply = doc.one("mailwicket").get("reply_domain")
+    boxes = {queue for _, queue in doc.each("mailbox", "queue")}
+    without = [name for _, name in doc.each("queue", "name") if name not in boxes]
+    if reply is None and without and "reply_domain" in doc.one("mailwicket"):
+        yield doc.problem(
+            "mailwicket.reply_domain",
+            f"is required, since queue {without[0]} has no [[mailbox]]: name a domain whose mail is all handed to us, "
+            'such as reply_domain = "reply.acme.example"',
+        )
     for place, addresses in (*doc.each("queue", "address"), *doc.each("agent", "address")):
         for one in addresses:
             if domain(one) == reply:
@@ -81,6 +90,57 @@ def _reply_domain(doc: Document) -> Iterator[Problem]:
                     f"set reply_domain to a subdomain such as reply.{reply}",
                     one,
                 )
+
+
+def _mailboxes(doc: Document) -> Iterator[Problem]:
+    queues = {name: row["address"] for row in doc.rows["queue"] if (name := row.get("name")) and row.get("address")}
+    logins = [login for _, login in doc.each("agent", "login")]
+    relays = [name for _, name in doc.each("relay", "name")]
+    for i, row in enumerate(doc.rows["mailbox"]):
+        where = f"mailbox[{i}]"
+        queue = row.get("queue")
+        if queue is not None and queue not in queues:
+            yield doc.problem(f"{where}.queue", f"no [[queue]] has that name; {did_you_mean(queue, queues)}", queue)
+        elif queue is not None and row.get("subaddressing") and len(local(queues[queue][0])) > MOST_LOCAL:
+            yield doc.problem(
+                f"{where}.subaddressing",
+                f"{queues[queue][0]} leaves no room for a reply address before its @ (64 characters, RFC 5321 "
+                "§4.5.3.1.1); write false, or put a shorter address first",
+                True,
+            )
+        if (login := row.get("agent")) is not None and login not in logins:
+            yield doc.problem(f"{where}.agent", f"no [[agent]] has the login {login}; {did_you_mean(login, logins)}", login)
+        if (name := row.get("name")) in relays:
+            yield doc.problem(f"{where}.name", "a [[relay]] has this name; choose another", name)
+        imap = row.get("imap")
+        if row.get("imap_tls") == "none" and imap is not None and not _is_loopback(imap.host):
+            yield doc.problem(
+                f"{where}.imap_tls", 'the password would cross the network in the clear; write "implicit"', "none"
+            )
+        yield from _mailbox_login(doc, where, row)
+
+
+def _mailbox_login(doc: Document, where: str, row: Row) -> Iterator[Problem]:
+    """A password, or all that XOAUTH2 takes."""
+    oauth = {key: row.get(f"oauth_{key}") for key in ("token_url", "client_id", "client_secret_file", "refresh_token_file")}
+    if row.get("password_file") and any(oauth.values()):
+        yield doc.problem(f"{where}.password_file", "give a password or oauth settings, not both", str(row["password_file"]))
+    elif not row.get("password_file") and not any(oauth.values()):
+        yield doc.problem(f"{where}.password_file", "is needed: a file with the password; or the oauth settings")
+    elif any(oauth.values()):
+        for key in ("token_url", "client_id"):
+            if not oauth[key]:
+                yield doc.problem(f"{where}.oauth_{key}", "is needed beside the other oauth settings")
+        if not oauth["client_secret_file"] and not oauth["refresh_token_file"]:
+            yield doc.problem(f"{where}.oauth_refresh_token_file", "is needed, or oauth_client_secret_file: nothing proves who we are")
+        if (url := oauth["token_url"]) and not str(url).startswith(("https://", "http://127.0.0.1")):
+            yield doc.problem(f"{where}.oauth_token_url", "the secrets would cross the network in the clear; use https", str(url))
+    if path := row.get("cafile"):
+        yield from _readable(doc, f"{where}.cafile", path)
+    for key in ("password_file", "oauth_client_secret_file", "oauth_refresh_token_file"):
+        if path := row.get(key):
+            yield from _readable(doc, f"{where}.{key}", path)
+            yield from _private(doc, f"{where}.{key}", path, 0o077)
 
 
 def _relays(doc: Document) -> Iterator[Problem]:
@@ -184,7 +244,9 @@ def _rules(doc: Document) -> Iterator[Problem]:
 
 
 def _nobody_vouches(doc: Document) -> Iterator[Problem]:
-    vouched = {d for _, domains in doc.each("relay", "authenticates") for d in domains}
+    vouched = {
+        d for section in ("relay", "mailbox") for _, domains in doc.each(section, "authenticates") for d in domains
+    }
     domains = sorted({domain(a) for _, addresses in doc.each("agent", "address") for a in addresses})
     missing = [d for d in domains if d not in vouched]
     if missing:
@@ -193,13 +255,14 @@ def _nobody_vouches(doc: Document) -> Iterator[Problem]:
             "relay.authenticates",
             "no relay authenticates the agents of these domains, so their "
             "answers will be held and asked about; if your mail server lets only logged-in users "
-            f"send from them, write authenticates = [{names}] under its [[relay]]",
+            f"send from them, write authenticates = [{names}] under its [[relay]] or [[mailbox]]",
             missing,
         )
 
 
 def _nothing_is_sent(doc: Document) -> Iterator[Problem]:
-    if not doc.one("send").get("smarthost"):
+    boxes = {queue for _, queue in doc.each("mailbox", "queue")}
+    if not doc.one("send").get("smarthost") and any(name not in boxes for _, name in doc.each("queue", "name")):
         yield doc.problem(
             "send.smarthost",
             "no mail leaves this machine, it is written to a Maildir; "
@@ -227,6 +290,7 @@ CHECKS: tuple[Check, ...] = (
     _unique,
     _queue_agents,
     _reply_domain,
+    _mailboxes,
     _relays,
     _tls,
     _doors,

@@ -149,7 +149,7 @@ def _shown(place: str, value: Any) -> str:
     if value is None:
         return "(missing)"
     key = place.rpartition(".")[2]
-    if _SECRET_KEY.search(key) and key not in {"password_file", "reply_to_token"}:
+    if _SECRET_KEY.search(key) and not (key.endswith(("_file", "_url")) or key == "reply_to_token"):
         return "****"
     try:
         shown = toml_value(value)

@@ -269,7 +269,8 @@ class Desk:
         messages = {m.id: m for m in every.messages}
         persons = {p.id: p for p in every.persons}
         mail_ids = _grouped((i.rfc_id, i) for i in every.mail_ids if i.rfc_id in asked.rfc_ids)
-        outbox = {o.id: o for o in every.outbox if o.id in asked.outbox}
+        sent_ids = {s.rfc_id: s.outbox for s in every.sent_ids if s.rfc_id in asked.rfc_ids}
+        outbox = {o.id: o for o in every.outbox if o.id in {*asked.outbox, *sent_ids.values()}}
         known = {p.address: p.id for p in persons.values() if p.address in asked.addresses}
         opened = _grouped(
             (persons[e.actor].address, e.ticket) for e in every.events
@@ -330,6 +331,8 @@ class Desk:
                 for o in outbox.values()
             },
             copies=_grouped((m.body_key, m) for i, m in messages.items() if i in own_copies and m.body_key in asked.body_keys),
+            sent_ids=sent_ids,
+            contents={m.sha256: i for i, m in sorted(messages.items(), reverse=True) if m.sha256 in asked.contents},
             delivery_keys={
                 p.delivery_key: p.message for p in every.processed
                 if p.delivery_key in asked.delivery_keys and p.at >= self.now - timedelta(days=7)

@@ -22,6 +22,7 @@ from gateway.core.rows import (
     Person,
     Processed,
     Rows,
+    SentId,
     Ticket,
     TicketText,
 )
@@ -118,6 +119,7 @@ class Story:
             events=(self._event(ticket, message, "created" if new else "note" if note else "held" if held else "customer_reply"),),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
+            sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
             processed=(Processed(
                 spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
                 message=message.id, at=self.now,

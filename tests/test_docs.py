@@ -157,6 +157,10 @@ def test_every_example_of_configuration_is_valid(text: str, tmp_path: Path) -> N
         "queue": '[[queue]]\nname = "support"\naddress = ["support@acme.example"]\n',
         "agent": '[[agent]]\nlogin = "anna"\naddress = ["anna@acme.example"]\n',
     }
+    for name in re.findall(r'"/etc/mailwicket/([\w-]+)"', text):
+        (tmp_path / name).write_text("secret\n")
+        (tmp_path / name).chmod(0o600)
+    text = text.replace('"/etc/mailwicket/', f'"{tmp_path}/')
     file = tmp_path / "mailwicket.toml"
     file.write_text(text + "".join(more for name, more in rest.items() if name not in given), "utf-8")
     loaded = config.load(file, state=tmp_path / "state", first_start=False)

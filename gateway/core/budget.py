@@ -16,6 +16,7 @@ from gateway.core.classify_words import DAEMON, NO_REPLY, ROBOT
 from gateway.core.context import AutoSent, Context
 from gateway.core.model import Envelope, Facts
 from gateway.core.policy import Policy
+from gateway.core.profile import is_ours
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -47,7 +48,7 @@ def why_no_automatic(
     """Why no automatic mail at all may go to ``address`` about ``ticket``; None if it may."""
     if not address:
         return "there is no address to write to"
-    if canonical(address) in policy.own_addresses() or domain(address) == policy.reply_domain:
+    if is_ours(address, policy):
         return f"{address} is an address of ours"
     if ticket is None:
         return None
@@ -69,7 +70,7 @@ def _not_answerable(facts: Facts, envelope: Envelope, policy: Policy) -> str | N
         name = local(address)
         if any(words.fullmatch(name) for words in (NO_REPLY, ROBOT, DAEMON)):
             return f"nobody reads {address}"
-        if canonical(address) in policy.own_addresses():
+        if is_ours(address, policy):
             return f"{address} is an address of ours"
     if facts.identity.level == 0 and envelope.mail_from and not _related(envelope.mail_from, facts.identity.address):
         # RFC 3834 §4 answers the return path; From alone may name a victim.

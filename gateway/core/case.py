@@ -16,11 +16,23 @@ from gateway.core.identity import PROVES_SENDER
 from gateway.core.ledger import Ledger
 from gateway.core.model import Disposition, Facts, Spooled
 from gateway.core.policy import Agent, Policy
+from gateway.core.profile import is_ours
+from gateway.core.proof import ADDRESSES_READ, rfc_ids
 from gateway.core.relay import Author, Content, part_refs
-from gateway.core.rows import Addressee, Attachment, DecisionRow, Delivery, MailId, Message, MessageText, Processed
+from gateway.core.rows import (
+    Addressee,
+    Attachment,
+    DecisionRow,
+    Delivery,
+    MailId,
+    Message,
+    MessageText,
+    Processed,
+    SentId,
+)
 from gateway.core.subject import header_text
-from gateway.core.token import read_address, read_message_id
-from gateway.core.understand import ADDRESSES_READ, delivery_key, facts_row, rfc_ids
+from gateway.core.token import read_message_id
+from gateway.core.understand import delivery_key, facts_row
 
 WAITING: Final = ("pending", "on_hold", "solved")   # a customer's mail opens these again
 DEAD: Final = ("closed", "void")                    # mail on these begins a new ticket
@@ -84,11 +96,9 @@ class Case:
         """Outside people on To and Cc: not us, not our agents, not a reply address, not the writer."""
         mail, policy = self.spooled.mail, self.policy
         found = dict.fromkeys(canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ])
-        ours = policy.own_addresses() | {self.facts.identity.address}
         return [
             a for a in found
-            if a not in ours and policy.agent_of_address(a) is None and not a.endswith("@" + policy.reply_domain)
-            and read_address(policy.keys, a, policy.reply_domain) is None
+            if a != self.facts.identity.address and policy.agent_of_address(a) is None and not is_ours(a, policy)
         ]
 
 
@@ -97,6 +107,8 @@ def case_of(
 ) -> Case:
     ledger = Ledger(context, spooled.spool_id, spooled.envelope.received_at, now)
     case = Case(facts=facts, spooled=spooled, hits=hits, context=context, policy=policy, ledger=ledger)
+    if spooled.envelope.origin:
+        ledger.why("origin", spooled.envelope.origin)
     ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
     ledger.why("identity", f"level {facts.identity.level}: {facts.identity.why}")
     ledger.why("thread", f"{facts.match.signal}: {facts.match.why}")
@@ -157,12 +169,11 @@ def store(
     )
 
 
-def link(case: Case, message: int, ticket: int | None, drafts: Iterable[Draft] = ()) -> Decision:
-    """End the case of a mail that is stored already: it is recorded and tied to the first copy."""
-    rows = case.ledger.close(**_paper(case, "copy", message, ticket))
+def link(case: Case, message: int | None, ticket: int | None, *, sent_ids: tuple[SentId, ...] = ()) -> Decision:
+    """End the case of a mail that is stored already, as a message or (None) as what we sent: it is recorded."""
+    rows = case.ledger.close(**_paper(case, "copy", message, ticket), sent_ids=sent_ids)
     return Decision(
-        spool_id=case.facts.spool_id, disposition="copy", rows=rows, drafts=tuple(drafts),
-        reasons=tuple(case.ledger.reasons),
+        spool_id=case.facts.spool_id, disposition="copy", rows=rows, drafts=(), reasons=tuple(case.ledger.reasons)
     )
 
 
@@ -173,7 +184,7 @@ def afresh(case: Case) -> Case:
     )
 
 
-def _paper(case: Case, disposition: Disposition, message: int, ticket: int | None) -> dict[str, tuple[object, ...]]:
+def _paper(case: Case, disposition: Disposition, message: int | None, ticket: int | None) -> dict[str, tuple[object, ...]]:
     """The exactly-once mark, the reasons, and the facts as rules saw them."""
     facts = facts_row(case.facts, case.spooled, case.context)
     return {

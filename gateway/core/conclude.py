@@ -18,6 +18,7 @@ from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, sto
 from gateway.core.context import Context
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
+from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
 from gateway.core.failure import writer
 from gateway.core.identity import PROVES_SENDER
 from gateway.core.model import ActorKind, Facts, Report, Spooled
@@ -44,6 +45,10 @@ def conclude(
 def _delivered_before(case: Case) -> bool:
     key = delivery_key(case.spooled.envelope, case.spooled.mail)
     return case.context.delivery_keys.get(key) is not None
+
+
+def _is_known_content(case: Case) -> bool:
+    return case.spooled.envelope.reread and case.spooled.mail.sha256 in case.context.contents
 
 
 def _log_only(case: Case) -> bool:
@@ -79,6 +84,12 @@ def _again(case: Case) -> Decision:
     assert message is not None  # _delivered_before looked
     case.ledger.why("again", "the same mail was delivered before, byte for byte")
     return link(case, message, case.ticket)
+
+
+def _read_again(case: Case) -> Decision:
+    """The folder's numbers changed and all of it came once more (RFC 3501 §2.3.1.1)."""
+    case.ledger.why("again", "its folder was read anew; the same mail is stored, byte for byte")
+    return link(case, case.context.contents[case.spooled.mail.sha256], case.ticket)
 
 
 def _log(case: Case) -> Decision:
@@ -242,6 +253,8 @@ def _no_answer(case: Case) -> str | None:
     mail = case.spooled.mail
     if mail.opaque is not None:
         return f"the mail was not read: {mail.opaque}"
+    if case.spooled.envelope.reread:
+        return "its folder was read anew: who was to be answered has been"
     return None if mail.ambiguous is None else f"From is ambiguous: {mail.ambiguous}"
 
 
@@ -309,6 +322,9 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
 
 CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ...]] = (
     (_delivered_before, _again),
+    (_is_known_content, _read_again),
+    (is_own_sent, own_sent),
+    (is_direct, direct),
     (_log_only, _log),
     (_is_bounce, _bounce),
     (is_copy, second_copy),

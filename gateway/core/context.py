@@ -33,6 +33,7 @@ class Needs:
     outbox: frozenset[int] = frozenset()           # from signed ids and bounce addresses
     body_keys: frozenset[str] = frozenset()
     delivery_keys: frozenset[str] = frozenset()
+    contents: frozenset[str] = frozenset()         # sha256 of mail that may be known under another number
     reasons_of: frozenset[int] = frozenset()       # tickets asked about with #why
 
 
@@ -92,7 +93,9 @@ class Context:
     mail_ids: dict[str, tuple[MailId, ...]] = field(default_factory=dict)
     outbox: dict[int, SentMail] = field(default_factory=dict)
     copies: dict[str, tuple[Message, ...]] = field(default_factory=dict)  # by body key
+    sent_ids: dict[str, int] = field(default_factory=dict)                # a provider's id of a mail of ours -> outbox
     delivery_keys: dict[str, int | None] = field(default_factory=dict)    # of 7 days -> message id
+    contents: dict[str, int] = field(default_factory=dict)                # sha256 -> message id, of Needs.contents
     automatic: tuple[AutoSent, ...] = ()                                  # to Needs.addresses' domains, or on the tickets
     opened: dict[str, tuple[int, ...]] = field(default_factory=dict)      # tickets opened in the last hour, by address
     stored: dict[int, StoredMail] = field(default_factory=dict)           # by message id
@@ -156,7 +159,9 @@ def absorb(context: Context, rows: Rows) -> Context:
         mail_ids=_grouped(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids)),
         outbox=_sent(context, rows),
         copies=_grouped(context.copies, ((m.body_key, m) for m in rows.messages)),
+        sent_ids={**context.sent_ids, **{s.rfc_id: s.outbox for s in rows.sent_ids}},
         delivery_keys={**context.delivery_keys, **{p.delivery_key: p.message for p in rows.processed}},
+        contents={**context.contents, **{m.sha256: m.id for m in rows.messages}},
         automatic=context.automatic + tuple(
             AutoSent(address=o.rcpt_to, ticket=o.ticket, kind=o.kind, at=o.created_at)
             for o in rows.outbox if o.kind in AUTOMATIC

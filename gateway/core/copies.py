@@ -11,8 +11,8 @@ from gateway.core import act
 from gateway.core.case import DEAD, WAITING, Case, is_agents, link
 from gateway.core.decision import Decision
 from gateway.core.model import Token
+from gateway.core.proof import tokens
 from gateway.core.rows import Message, Ticket
-from gateway.core.understand import tokens
 
 
 def is_copy(case: Case) -> bool:
@@ -33,7 +33,7 @@ def second_copy(case: Case) -> Decision:
     first = _first_copy(case)
     assert first is not None  # is_copy looked
     opened = case.context.living(first.ticket) if first.ticket is not None else None
-    token = next((t for t in tokens(case.spooled.envelope, case.policy) if case.context.living(t.ticket)), None)
+    token = next((t for t in tokens(case.spooled, case.policy, case.context) if case.context.living(t.ticket)), None)
     into = case.context.living(token.ticket) if token else None
     if opened is None:
         case.ledger.why("copy", f"second copy of message {first.id}")

@@ -51,7 +51,7 @@ class Draft:
     values: dict[str, object] = field(default_factory=dict)
     parts: tuple[PartRef, ...] = ()
     automatic: Literal["", "auto-replied", "auto-generated"] = ""
-    null_path: bool = False
+    mail_from: str = ""             # envelope sender; '' = a bounce address of its own
     extra_headers: tuple[tuple[str, str], ...] = ()
 
 

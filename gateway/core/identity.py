@@ -1,10 +1,11 @@
 """Who wrote a mail, and how sure we are: a ladder.
 
     L4  an agent who logged in at our submission port (RFC 4954) and writes as himself
-    L3  L1 and L2 together, and From is an address of the person the token was made for
+    L3  L1 and L2 together, and From is an address of the person the token was made for; or the mail
+        lies in the Sent folder of our own mailbox, which takes a login
     L2  a valid reply address (core/token.py) among the recipients: a bearer secret, so it
         speaks for the mail's place, not for its From
-    L1  a relay that vouches for the domain of From, and the envelope sender is that same address
+    L1  a relay or provider that vouches for the domain of From, and the envelope sender is that same address
     L0  nothing, or a From that two readers may read differently
 
 The rungs are not nested: L2 says nothing about From. Whoever needs to know that From is true asks
@@ -23,7 +24,7 @@ from typing import Final
 
 from gateway.core.address import canonical, domain
 from gateway.core.model import Envelope, Identity, Level, Mail
-from gateway.core.policy import Agent, Policy
+from gateway.core.policy import Agent, Policy, Queue
 from gateway.core.subject import header_text
 
 PROVES_SENDER: Final[frozenset[Level]] = frozenset({1, 3, 4})
@@ -34,6 +35,8 @@ def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: 
 
     ``address`` and ``agent`` are what From claims, on every rung.
     """
+    if envelope.sent and (queue := policy.queue_of_mailbox(envelope.relay)) is not None:
+        return _from_mailbox(mail, queue, policy)
     if mail.sender is None:
         return Identity(level=0, address="", name="", agent=None, why="From is missing or cannot be read")
     address, name = canonical(mail.sender.address), header_text(mail.sender.name)
@@ -61,6 +64,17 @@ def _logged_in(login: str, address: str, agent: Agent | None, rung: Callable[[Le
     if agent is not None and agent.login == login:
         return rung(4, f"{login} logged in and {address} is theirs")
     return rung(0, f"{login} logged in, but {address} is not theirs")
+
+
+def _from_mailbox(mail: Mail, queue: Queue, policy: Policy) -> Identity:
+    """Who wrote from the shared mailbox: the agent of From, else the one it is configured for, else just the desk."""
+    assert queue.mailbox is not None  # queue_of_mailbox found it by its name
+    claimed = policy.agent_of_address(canonical(mail.sender.address)) if mail.sender is not None else None
+    agent = claimed or policy.agent(queue.mailbox.agent or "")
+    return Identity(
+        level=3, address=agent.address if agent else queue.address, name=agent.name if agent else queue.from_name,
+        agent=agent.login if agent else None, why=f"it lies in the Sent folder of mailbox {queue.mailbox.name}",
+    )
 
 
 def _vouched(envelope: Envelope, address: str, policy: Policy) -> tuple[bool, str]:

@@ -111,7 +111,9 @@ def _agent_reply(ticket: Ticket, event: Event) -> Changes:
         changes["first_reply_at"] = ticket.first_reply_at or event.at
         changes["last_agent_at"] = _later(ticket.last_agent_at, event.at)
         changes["last_agent"] = event.actor
-        changes["last_public"] = event.message or ticket.last_public
+        # What was sent past us may not have gone to every customer of the ticket: it is not quoted to them.
+        if event.after != "direct":
+            changes["last_public"] = event.message or ticket.last_public
     return changes
 
 
@@ -133,6 +135,10 @@ def _status(ticket: Ticket, event: Event) -> Changes:
 
 def _assignee(ticket: Ticket, event: Event) -> Changes:
     return {**_touched(ticket, event), "assignee": None if event.after is None else _id(event)}
+
+
+def _requester(ticket: Ticket, event: Event) -> Changes:
+    return {**_touched(ticket, event), "requester": _id(event)}
 
 
 def _priority(ticket: Ticket, event: Event) -> Changes:
@@ -179,6 +185,7 @@ CHANGES: Final[dict[EventKind, Callable[[Ticket, Event], Changes]]] = {
     "held": _touched,
     "released": _touched,
     "copy": _touched,
+    "requester": _requester,
     "status": _status,
     "assignee": _assignee,
     "priority": _priority,

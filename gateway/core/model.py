@@ -27,6 +27,7 @@ EventKind = Literal[
     "held",             # a mail was stored but not acted on; after = why
     "released",         # a held mail was acted on after all
     "copy",             # a second copy of a known mail came in
+    "requester",        # the ticket is somebody else's than its creator's; after = person
     "status", "assignee", "priority", "queue", "tag_added", "tag_removed",
     "participant_added", "merged_into", "merged_from", "linked",
     "acknowledged",     # an acknowledgement was queued
@@ -65,6 +66,8 @@ class Envelope:
     login: str | None = None
     relay: str | None = None
     origin: str = ""    # of a mail we fetched: where it lies there; the same again only for the same mail
+    sent: bool = False  # it lay in the Sent folder of the mailbox named in ``relay``
+    reread: bool = False    # its folder was read again from the start: it may be known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,7 @@ class Mail:
     report_type: str                # "delivery-status", "feedback-report" …, '' if no report
     reports: tuple[Report, ...]
     original_id: str | None         # Message-ID of the mail that a report returns
+    original_mark: str              # its X-Mailwicket-Id, '' if it has none
     opaque: str | None
     defects: tuple[str, ...]
     size: int

@@ -12,6 +12,15 @@ from gateway.core.token import Keyring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """A queue's account at a provider, instead of an MX record (architecture §3). Its address is the queue's."""
+
+    name: str                       # the ``relay`` of the envelopes of its mail
+    subaddressing: bool = False     # support+anything@ is delivered to support@ (RFC 5233)
+    agent: str | None = None        # login of who writes straight from it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """A desk window: the addresses customers write to and the agents who answer there."""
 
@@ -21,6 +30,7 @@ class Queue:
     agents: tuple[str, ...]         # logins, told of unassigned tickets
     language: str = "en"
     acknowledge: bool = True
+    mailbox: Mailbox | None = None  # None: its mail is handed to us (MX, LMTP)
 
     @property
     def address(self) -> str:
@@ -78,7 +88,7 @@ class Policy:
 
     host: str                       # domain of our Message-IDs
     key: str                        # "ABC" in ABC-123
-    reply_domain: str               # domain of token and bounce addresses
+    reply_domain: str               # domain of token and bounce addresses; '' if every queue is a mailbox
     keys: Keyring
     queues: tuple[Queue, ...]
     agents: tuple[Agent, ...]
@@ -93,6 +103,10 @@ class Policy:
 
     def queue_of_address(self, address: str) -> Queue | None:
         return next((q for q in self.queues if address in q.addresses), None)
+
+    def queue_of_mailbox(self, name: str | None) -> Queue | None:
+        """The queue whose mailbox is called ``name``."""
+        return next((q for q in self.queues if q.mailbox is not None and q.mailbox.name == name), None)
 
     def agent(self, login: str) -> Agent | None:
         return next((a for a in self.agents if a.login == login), None)

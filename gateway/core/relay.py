@@ -15,8 +15,9 @@ from gateway.core.decision import Draft, PartRef
 from gateway.core.ledger import Ledger
 from gateway.core.model import Facts, Mail, OutgoingKind, Part, Report, Token
 from gateway.core.policy import Agent, Policy, Queue
+from gateway.core.profile import is_ours, way_to_agent, way_to_customer
 from gateway.core.rows import Attachment, Participant, Ticket
-from gateway.core.token import make_address, strip_tokens
+from gateway.core.token import strip_tokens
 
 MOST_BYTES_TO_AGENTS = 5_000_000    # ruling 11: above it agents get a list
 MOST_SHOWN = 100_000                # characters of a mail in a notice; the whole text is stored
@@ -93,14 +94,12 @@ def to_agents(
     drafts = []
     for agent in agents:
         person = ledger.person(agent.address, agent.name)
-        reply = make_address(
-            policy.keys, Token(role="n" if internal else "a", ticket=ticket, party=person), policy.reply_domain
-        )
+        way = way_to_agent(Token(role="n" if internal else "a", ticket=ticket, party=person), queue, policy)
         drafts.append(Draft(
             kind=kind, template=kind, language=agent.language, ticket=ticket, message=content.message,
             recipient=person, rcpt_to=agent.address, from_name=f"{author.shown} via {queue.from_name}",
-            from_address=reply, reply_to=reply, to_name=agent.name, subject=subject_of(ticket, ledger),
-            signed_kind="i" if internal else "n", in_reply_to=None, references=(), parts=parts,
+            from_address=way.from_address, reply_to=way.reply_to, mail_from=way.mail_from, to_name=agent.name,
+            subject=subject_of(ticket, ledger), signed_kind="i" if internal else "n", in_reply_to=None, references=(), parts=parts,
             automatic="", extra_headers=agent_headers(state, policy),
             values={
                 **footer_values(state, ledger, policy), "author_name": author.name, "author_address": author.address,
@@ -119,7 +118,7 @@ def to_customers(
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
     # An agent may be the customer here; only the one who answers needs no copy.
-    left_out = {*but, *agent.addresses, *policy.own_addresses()}
+    left_out = {*but, *agent.addresses}
     quoted = ledger.context.stored.get(state.last_public or 0)
     quoted_name = ""
     if quoted is not None:
@@ -133,14 +132,14 @@ def to_customers(
     drafts = []
     for follower in ledger.followers(ticket):
         person = ledger.find(follower.person)
-        if person is None or person.address in left_out or follower.role == "holder":
+        if person is None or person.address in left_out or is_ours(person.address, policy) or follower.role == "holder":
             continue
         shown = quoted if quoted is not None and _has_seen(follower, quoted, state) else None
-        reply = make_address(policy.keys, Token(role="c", ticket=ticket, party=person.id), policy.reply_domain)
+        way = way_to_customer(Token(role="c", ticket=ticket, party=person.id), queue, policy)
         drafts.append(Draft(
             kind="reply", template="reply", language=queue.language, ticket=ticket, message=content.message,
             recipient=person.id, rcpt_to=person.address, from_name=f"{agent.name} ({queue.from_name})",
-            from_address=queue.address, reply_to=reply if policy.reply_to_token else None, to_name=person.name,
+            from_address=way.from_address, reply_to=way.reply_to, mail_from=way.mail_from, to_name=person.name,
             subject=subject_of(ticket, ledger), signed_kind="p",
             in_reply_to=thread[-1] if thread else None, references=thread, parts=parts,
             values={
@@ -167,11 +166,11 @@ def acknowledgement(ticket: int, message: int, person: int, mail: Mail, ledger: 
     """One word that the mail has come in (RFC 3834); it repeats nothing of the mail's text."""
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
+    way = way_to_customer(Token(role="c", ticket=ticket, party=person), queue, policy)
     return Draft(
         kind="ack", template="ack", language=queue.language, ticket=ticket, message=message, recipient=person,
-        rcpt_to=ledger.address(person), from_name=queue.from_name, from_address=queue.address,
-        reply_to=make_address(policy.keys, Token(role="c", ticket=ticket, party=person), policy.reply_domain)
-        if policy.reply_to_token else None,
+        rcpt_to=ledger.address(person), from_name=queue.from_name, from_address=way.from_address,
+        reply_to=way.reply_to, mail_from=way.mail_from,
         to_name="", subject=subject_of(ticket, ledger)[:80], signed_kind="x", in_reply_to=mail.message_id,
         references=(mail.message_id,) if mail.message_id else (), automatic="auto-replied",
         values={"queue_name": queue.from_name, "key": key_of(ticket, policy), "language": queue.language},
@@ -186,11 +185,11 @@ def answer_agent(
     ticket = facts.match.ticket
     person = ledger.person(agent.address, agent.name)
     queue = policy.queue(facts.queue)
-    reply = make_address(policy.keys, Token(role="a", ticket=ticket or 0, party=person), policy.reply_domain)
+    way = way_to_agent(Token(role="a", ticket=ticket or 0, party=person), queue, policy)
     return Draft(
         kind=kind, template=template, language=agent.language, ticket=ticket, message=message, recipient=person,
-        rcpt_to=agent.address, from_name=queue.from_name, from_address=reply, reply_to=reply, to_name=agent.name,
-        subject=subject_of(ticket, ledger) if ticket else facts.base_subject, signed_kind="x",
+        rcpt_to=agent.address, from_name=queue.from_name, from_address=way.from_address, reply_to=way.reply_to,
+        mail_from=way.mail_from, to_name=agent.name, subject=subject_of(ticket, ledger) if ticket else facts.base_subject, signed_kind="x",
         in_reply_to=mail.message_id, references=(mail.message_id,) if mail.message_id else (),
         automatic="auto-replied", values={"key": key_of(ticket, policy) if ticket else "", **values},
         extra_headers=agent_headers(ledger.ticket(ticket), policy) if ticket else (),
@@ -201,11 +200,12 @@ def undelivered(ticket: int, agent: Agent, report: Report, message: int | None, 
     """A public answer came back: its writer is told, once."""
     state = ledger.ticket(ticket)
     person = ledger.person(agent.address, agent.name)
-    reply = make_address(policy.keys, Token(role="a", ticket=ticket, party=person), policy.reply_domain)
+    queue = policy.queue(state.queue)
+    way = way_to_agent(Token(role="a", ticket=ticket, party=person), queue, policy)
     return Draft(
         kind="undelivered", template="undelivered", language=agent.language, ticket=ticket, message=message,
-        recipient=person, rcpt_to=agent.address, from_name=policy.queue(state.queue).from_name, from_address=reply,
-        reply_to=reply, to_name=agent.name, subject=subject_of(ticket, ledger), signed_kind="x", in_reply_to=None,
+        recipient=person, rcpt_to=agent.address, from_name=queue.from_name, from_address=way.from_address,
+        reply_to=way.reply_to, mail_from=way.mail_from, to_name=agent.name, subject=subject_of(ticket, ledger), signed_kind="x", in_reply_to=None,
         references=(), automatic="auto-generated", extra_headers=agent_headers(state, policy),
         values={
             "recipient": report.recipient, "status": report.status, "diagnostic": report.diagnostic[:300],

@@ -237,6 +237,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentId:
+    """Table ``sent_id``: the Message-ID under which a provider sent a mail of ours."""
+
+    rfc_id: str
+    outbox: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Processed:
     """Table ``processed``: the exactly-once mark of a spool entry."""
 
@@ -266,3 +274,4 @@ class Rows:
     outbox: tuple[OutboxRow, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     processed: tuple[Processed, ...] = ()
+    sent_ids: tuple[SentId, ...] = ()

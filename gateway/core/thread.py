@@ -11,32 +11,29 @@ To or Cc of a participant's mail, or is an agent whose From is proven:
 Else the mail belongs to no ticket, and ``possible`` is what it named. The first proof wins; another
 ticket that is also proven is named in ``why``. Redirects of merges are followed always.
 
-Standards: RFC 5322 §3.6.4 (In-Reply-To, References). Limits: only the newest ``IDS_READ`` references
-and the oldest are read.
+Standards: RFC 5322 §3.6.4 (In-Reply-To, References).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from gateway.core.context import Context
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import Identity, Mail, SignedId, Spooled, ThreadMatch, Token
+from gateway.core.model import Identity, SignedId, Spooled, ThreadMatch, Token
 from gateway.core.policy import Policy
+from gateway.core.proof import named_ids, signed_ids
 from gateway.core.rows import MailId
 from gateway.core.subject import base_subject, keys_in
-from gateway.core.token import read_message_id
-
-IDS_READ: Final = 100
 
 
 def find_thread(
     spooled: Spooled, tokens: tuple[Token, ...], identity: Identity, context: Context, policy: Policy
 ) -> ThreadMatch:
     """The ticket of a mail. ``tokens`` are the verified ones of the envelope recipients, in order."""
-    search = _Search(spooled.mail, identity, context, policy)
+    search = _Search(spooled, identity, context, policy)
     return search.by_token(tokens) or search.by_signed_id() or search.by_evidence(tokens)
 
 
@@ -49,8 +46,8 @@ def token_without_proof(spooled: Spooled, match: ThreadMatch, context: Context, 
     if match.signal != "token" or match.ticket is None:
         return False
     mail = spooled.mail
-    rows = (row for _, rfc_id in _ids(mail) for row in context.mail_ids.get(rfc_id, ()))
-    signed = (said.ticket for _, said in _signed_ids(mail, policy))
+    rows = (row for _, rfc_id in named_ids(mail) for row in context.mail_ids.get(rfc_id, ()))
+    signed = (signed.said.ticket for signed in signed_ids(spooled, context, policy))
     named = (*signed, *(row.ticket for row in rows), *keys_in(mail.subject, policy.key))
     if any(_living(context, ticket) == match.ticket for ticket in named):
         return False
@@ -73,10 +70,11 @@ class _Evidence:
 class _Search:
     """One mail against one context; each method is a step of the module's list."""
 
-    def __init__(self, mail: Mail, identity: Identity, context: Context, policy: Policy) -> None:
-        self.mail, self.identity, self.context, self.policy = mail, identity, context, policy
-        signed = ((header, said, _living(context, said.ticket)) for header, said in _signed_ids(mail, policy))
-        self.signed = [(header, said, ticket) for header, said, ticket in signed if ticket is not None]
+    def __init__(self, spooled: Spooled, identity: Identity, context: Context, policy: Policy) -> None:
+        self.mail, self.identity, self.context, self.policy = spooled.mail, identity, context, policy
+        self.sent = spooled.envelope.sent
+        found = ((s.header, s.said, _living(context, s.said.ticket)) for s in signed_ids(spooled, context, policy))
+        self.signed = [(header, said, ticket) for header, said, ticket in found if ticket is not None]
         self.evidence = [*self._stored(), *self._subject_keys()]
 
     def by_token(self, tokens: tuple[Token, ...]) -> ThreadMatch | None:
@@ -125,7 +123,7 @@ class _Search:
 
     def _stored(self) -> Iterator[_Evidence]:
         """Step 3."""
-        ids = list(_ids(self.mail))
+        ids = list(named_ids(self.mail))
         steps = [(header, rfc_id, "self", "has a mail stored on") for header, rfc_id in ids]
         steps += [(header, rfc_id, "reference", "has a mail answered on") for header, rfc_id in ids]
         steps.append(("Message-ID", self.mail.message_id or "", "reference", "is of a mail answered on"))
@@ -152,6 +150,8 @@ class _Search:
             return ""
         if self.identity.agent is not None and self.identity.level in PROVES_SENDER:
             return "is an agent's"
+        if self.sent:
+            return "wrote it straight from the mailbox"
         person = self.context.person_ids.get(address)
         for number in (found.ticket, found.named):
             members = self.context.participants.get(number, ())
@@ -180,21 +180,6 @@ class _Search:
     def _person(self, party: int) -> str:
         person = self.context.persons.get(party)
         return person.address if person else f"person {party}"
-
-
-def _ids(mail: Mail) -> Iterator[tuple[str, str]]:
-    """(header, id): In-Reply-To, then References newest first; each id once."""
-    seen = dict.fromkeys(mail.in_reply_to, "In-Reply-To")
-    for rfc_id in (*reversed(mail.references[-IDS_READ:]), *mail.references[:1]):
-        seen.setdefault(rfc_id, "References")
-    return ((header, rfc_id) for rfc_id, header in seen.items())
-
-
-def _signed_ids(mail: Mail, policy: Policy) -> Iterator[tuple[str, SignedId]]:
-    for header, rfc_id in _ids(mail):
-        said = read_message_id(policy.keys, rfc_id, policy.host)
-        if said is not None:
-            yield header, said
 
 
 def _living(context: Context, ticket: int | None) -> int | None:

@@ -48,6 +48,7 @@ _MARK = re.compile(f"({_KID})({_NUMBER})[.]({_MAC})")
 # A separator as it stands in text, in a URL, in quoted-printable and in HTML.
 _DASH = "(?:-|[%=]2d|&#0{0,5}45;|&#x0{0,5}2d;)"
 _DOT = "(?:[.]|[%=]2e|&#0{0,5}46;|&#x0{0,5}2e;|&period;)"
+_PLUS = "(?:[+]|[%=]2b|&#0{0,5}43;|&#x0{0,5}2b;|&plus;)"
 _AT = "(?:@|[%=]40|&#0{0,5}64;|&#x0{0,5}40;|&commat;)"
 
 
@@ -159,7 +160,8 @@ def strip_tokens(text: str, reply_domain: str, replacement: str) -> str:
     """
     own = re.escape(reply_domain) + "(?![a-z0-9-])"
     other = "[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?"
-    reply = f"t{_DASH}{_KID}[anc]{_NUMBER}{_DOT}{_NUMBER}{_DASH}{_MAC}(?:{_AT}(?:{own}|{other}))?"
+    below = f"(?:(?<![a-z0-9._-])[a-z0-9._-]{{1,64}}{_PLUS})?"     # support+t-…@acme.example
+    reply = f"{below}t{_DASH}{_KID}[anc]{_NUMBER}{_DOT}{_NUMBER}{_DASH}{_MAC}(?:{_AT}(?:{own}|{other}))?"
     bounce = f"b{_DASH}{_KID}{_NUMBER}{_DASH}{_MAC}{_AT}{own}"
     return re.sub(f"{reply}|{bounce}", lambda _: replacement, text, flags=re.ASCII | re.IGNORECASE)
 

@@ -28,23 +28,15 @@ from gateway.core.model import (
     Token,
 )
 from gateway.core.policy import Policy, Queue
+from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
 from gateway.core.thread import find_thread, token_without_proof
-from gateway.core.token import read_address, read_bounce, read_mark, read_message_id
+from gateway.core.token import read_message_id
 
-# Ids of a mail that are looked up: its newest references say where it belongs, the oldest who began.
-REFERENCES_READ = 100
-ADDRESSES_READ = 40
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
 TOP = 2_000     # characters of the text in which a command may name another ticket
 WHY = re.compile(rf"#\s*(?:{'|'.join(('why', *row_of('why').aliases))})\b", re.IGNORECASE)
-
-
-def rfc_ids(mail: Mail) -> tuple[str, ...]:
-    """In-Reply-To, then References newest first: the order in which they prove belonging."""
-    ids = (*mail.in_reply_to, *reversed(mail.references[-REFERENCES_READ:]), *mail.references[:1])
-    return tuple(dict.fromkeys(ids))
 
 
 def delivery_key(envelope: Envelope, mail: Mail) -> str:
@@ -52,25 +44,9 @@ def delivery_key(envelope: Envelope, mail: Mail) -> str:
 
     By the same way, too: bytes that a stranger delivered first must not swallow the proven ones.
     """
-    way = (envelope.relay or "", envelope.login or "", envelope.mail_from or "<>")
+    way = (envelope.relay or "", envelope.login or "", envelope.mail_from or "<>", *("sent",) * envelope.sent)
     seed = "\n".join((*way, *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
     return hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def tokens(envelope: Envelope, policy: Policy) -> tuple[Token, ...]:
-    """The verified reply addresses among the recipients, in their order."""
-    found = (read_address(policy.keys, rcpt, policy.reply_domain) for rcpt in envelope.rcpt_tos)
-    return tuple(token for token in found if token is not None)
-
-
-def bounced(envelope: Envelope, mail: Mail, policy: Policy) -> int | None:
-    """The outbox row a report speaks of: by its bounce address, else by the Message-ID it returns."""
-    for rcpt in envelope.rcpt_tos:
-        outbox = read_bounce(policy.keys, rcpt, policy.reply_domain)
-        if outbox is not None:
-            return outbox
-    signed = read_message_id(policy.keys, mail.original_id or "", policy.host)
-    return signed.outbox or None if signed else None
 
 
 def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
@@ -83,6 +59,7 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     reasons: set[int] = set()
     body_keys: set[str] = set()
     deliveries: set[str] = set()
+    contents: set[str] = set()
     # With the key, or bare behind a command as in "#merge 12".
     mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
     for spooled in batch:
@@ -94,14 +71,14 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
             addresses.add(canonical(mail.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
         named |= {int(n) for n in mention.findall(mail.text[:TOP])}
-        for token in tokens(envelope, policy):
+        for token in tokens(spooled, policy):
             named.add(token.ticket)
             persons.add(token.party)
         for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
             named.add(signed.ticket)
             outbox.add(signed.outbox)
             persons.add(signed.party)
-        back = bounced(envelope, mail, policy)
+        back = bounced(spooled, policy)
         if back is not None:
             outbox.add(back)
         tickets |= named
@@ -109,10 +86,12 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
             reasons |= named
         body_keys.add(mail.body_key)
         deliveries.add(delivery_key(envelope, mail))
+        if envelope.reread:
+            contents.add(mail.sha256)
     return Needs(
         rfc_ids=frozenset(ids), addresses=frozenset(addresses), tickets=frozenset(tickets - {0}),
         persons=frozenset(persons), outbox=frozenset(outbox - {0}), body_keys=frozenset(body_keys),
-        delivery_keys=frozenset(deliveries), reasons_of=frozenset(reasons),
+        delivery_keys=frozenset(deliveries), contents=frozenset(contents), reasons_of=frozenset(reasons),
     )
 
 
@@ -123,7 +102,7 @@ def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
     yield f"body:{mail.body_key}"
     if mail.sender is not None:
         yield f"from:{canonical(mail.sender.address)}"
-    for token in tokens(spooled.envelope, policy):
+    for token in tokens(spooled, policy):
         yield f"ticket:{token.ticket}"
     for number in subjects.keys_in(mail.subject, policy.key):
         yield f"ticket:{number}"
@@ -134,7 +113,7 @@ def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
 def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     """One mail, read against what is known. Pure: the same arguments give the same facts."""
     mail, envelope = spooled.mail, spooled.envelope
-    held_tokens = tokens(envelope, policy)
+    held_tokens = tokens(spooled, policy, context)
     kind = _class(spooled, policy)
     identity = _identity(spooled, held_tokens, context, policy)
     match = find_thread(spooled, held_tokens, identity, context, policy)
@@ -142,7 +121,9 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     text = mail.text[:TEXT_READ]
     split = split_reply(text, _answered(match, context)) if match.ticket else None
     new = split.new if split else text
-    block = parse_block(new) if identity.agent and match.ticket else CommandBlock(commands=(), suspects=(), text=new)
+    # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
+    commands = identity.agent and match.ticket and not envelope.sent
+    block = parse_block(new) if commands else CommandBlock(commands=(), suspects=(), text=new)
     return Facts(
         spool_id=spooled.spool_id,
         received_at=envelope.received_at,
@@ -159,7 +140,7 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
         copy_of=_copy_of(mail, identity, match, context),
         token_without_proof=token_without_proof(spooled, match, context, policy),
         bounces=kind.bounces,
-        bounced_outbox=bounced(envelope, mail, policy) if kind.mail_class == "bounce" else None,
+        bounced_outbox=bounced(spooled, policy, context) if kind.mail_class == "bounce" else None,
     )
 
 
@@ -178,11 +159,11 @@ def facts_row(facts: Facts, spooled: Spooled, context: Context) -> MailFacts:
 
 def _class(spooled: Spooled, policy: Policy) -> Classification:
     mail, envelope = spooled.mail, spooled.envelope
-    ours = read_message_id(policy.keys, mail.message_id or "", policy.host) is not None
-    marked = read_mark(policy.keys, mail.header("x-mailwicket-id")) is not None
-    to_bounce = any(read_bounce(policy.keys, r, policy.reply_domain) is not None for r in envelope.rcpt_tos)
+    # From our own address means a loop, except in the Sent folder, where it is what one expects.
+    own_addresses = frozenset[str]() if envelope.sent else policy.own_addresses()
     return classify(
-        mail, envelope, own_addresses=policy.own_addresses(), own=ours or marked, bounce_address=to_bounce
+        mail, envelope, own_addresses=own_addresses, own=is_own(mail, policy),
+        bounce_address=is_bounce_address(envelope, policy),
     )
 
 

@@ -174,6 +174,10 @@ class Watch:
                 await connection.wait(min(self._settings.poll_seconds, self._settings.idle_seconds))
                 await asyncio.sleep(self._pace.breath)
 
+    def skipped(self) -> int:
+        """How many mails were passed over with a record."""
+        return len(state.skipped) if (state := self._cursor.load()) is not None else 0
+
     # --- Numbers ---
 
     @property
@@ -395,6 +399,8 @@ class Watch:
             tls=self._settings.tls == "implicit",
             relay=self._settings.name,
             origin=self._origin(uid),
+            sent=self._sent,
+            reread=uid <= self._state.rescan,
         )
 
     def _origin(self, uid: int) -> str:

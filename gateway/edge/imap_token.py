@@ -57,7 +57,7 @@ class TokenSource:
     """One account's token. ``keep`` is told a new refresh token if the endpoint hands one out."""
 
     def __init__(self, settings: OAuthSettings, keep: Callable[[str], None] | None = None) -> None:
-        self._settings, self._keep = settings, keep
+        self.settings, self._keep = settings, keep
         self._refresh_token = settings.refresh_token
         self._token, self._until = "", 0.0
         self._lock = asyncio.Lock()
@@ -77,7 +77,7 @@ class TokenSource:
     def _take(self, answer: Any) -> None:
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise TokenRefused(f"{self._settings.token_url}: the answer has no access_token")
+            raise TokenRefused(f"{self.settings.token_url}: the answer has no access_token")
         try:
             life = float(answer.get("expires_in", _LIFE))
         except (TypeError, ValueError):
@@ -93,7 +93,7 @@ class TokenSource:
                 self._keep(fresh)
 
     def _ask(self) -> Any:
-        settings = self._settings
+        settings = self.settings
         form = {"client_id": settings.client_id, "grant_type": "client_credentials"}
         if self._refresh_token:
             form |= {"grant_type": "refresh_token", "refresh_token": self._refresh_token}

@@ -10,7 +10,7 @@ given and may find another address in it.
 
 TLS is required unless the settings say "none", and a login is never tried without it. A certificate
 that does not verify, a missing STARTTLS and a refused login are our misconfiguration, never a
-property of the mail. Limits: AUTH by password only, no XOAUTH2; no SMTPUTF8, PIPELINING, CHUNKING or DSN.
+property of the mail. Limits: no SMTPUTF8, PIPELINING, CHUNKING or DSN.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import re
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import aiosmtplib
 from aiosmtplib import SMTPResponse
 
 from gateway.core.address import parse_mailbox
 from gateway.core.retry import Outcome, SendResult
+from gateway.edge.imap_token import TokenRefused
 from gateway.errors import AddressError
 
 # Replies that speak of us, not of the mail, at whatever command they come (RFC 4954 §6, RFC 3207 §4).
@@ -38,6 +39,14 @@ _DOT_LINE = re.compile(rb"(?m)^\.")
 _REPLY_LENGTH = 500
 # What can end a command without an answer; TimeoutError and ConnectionError are OSErrors.
 _LOST = (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError)
+
+
+class Tokens(Protocol):
+    """Where access tokens come from."""
+
+    async def token(self) -> str: ...
+
+    def refused(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,7 @@ class SmarthostSettings:
     cafile: str | None = None
     username: str | None = None
     password: str = field(default="", repr=False)
+    tokens: Tokens | None = None    # XOAUTH2 instead of the password
     connections: int = 4
     keep: float = 30  # how long an idle connection is kept for the next mail
     connect_timeout: float = 30
@@ -148,7 +158,7 @@ class _Connection:
             if settings.tls == "starttls":
                 await _upgrade(client, settings)
             if settings.username is not None:
-                await client.login(settings.username, settings.password)
+                await _log_in(client, settings, settings.username)
             return cls(settings, client)
         except BaseException as error:
             _discard(client)
@@ -270,6 +280,21 @@ async def _upgrade(client: aiosmtplib.SMTP, settings: SmarthostSettings) -> None
     await client.starttls(timeout=settings.connect_timeout)
     # RFC 3207 §4.2: what was said before TLS is forgotten.
     await client.ehlo()
+
+
+async def _log_in(client: aiosmtplib.SMTP, settings: SmarthostSettings, username: str) -> None:
+    if settings.tokens is None:
+        await client.login(username, settings.password)
+        return
+    try:
+        token = await settings.tokens.token()
+    except TokenRefused as error:
+        raise _UnopenedError(SendResult("misconfigured", _reply(f"no access token: {error}"))) from error
+    try:
+        await client.auth_xoauth2(username, token)
+    except aiosmtplib.SMTPAuthenticationError:
+        settings.tokens.refused()   # perhaps revoked before its time: the next attempt has a fresh one
+        raise
 
 
 def _why_unopened(error: BaseException) -> SendResult:

@@ -25,6 +25,7 @@ from gateway.edge.tables import (
     MESSAGE_TEXT,
     PARTICIPANT,
     PERSON,
+    SENT_ID,
     TICKET,
     Counters,
     Cursor,
@@ -56,7 +57,8 @@ class _Load:
         mail_ids = self._mail_ids()
         self._persons_by_address()
         person_ids = {p.address: p.id for p in self.persons.values()}
-        outbox = self._outbox()
+        sent_ids = self._sent_ids()
+        outbox = self._outbox({*needs.outbox, *sent_ids.values()})
         opened = self._opened()
         tickets = self._tickets({
             *needs.tickets,
@@ -84,7 +86,7 @@ class _Load:
             next_person=next_.person, tickets=tickets, subjects=self._subjects(tickets), persons=self.persons,
             person_ids=person_ids | {p.address: p.id for p in self.persons.values()}, participants=participants,
             addressees=self._addressees(tickets), mail_ids=mail_ids, outbox=outbox, copies=self._copies(mail_ids),
-            delivery_keys=self._delivery_keys(), automatic=automatic, opened=opened, stored=stored, notes=notes,
+            sent_ids=sent_ids, delivery_keys=self._delivery_keys(), contents=self._contents(), automatic=automatic, opened=opened, stored=stored, notes=notes,
             threads=_named(threads, own), held_notice_at=held_notice_at, reasons=self._reasons(),
             acknowledged=self._acknowledged(messages),
         )
@@ -110,14 +112,20 @@ class _Load:
             found = PERSON.fetch(self.cursor, "id IN (SELECT unnest($1::BIGINT[]))", sorted(missing))
             self.persons |= {p.id: p for p in found}
 
-    def _outbox(self) -> dict[int, SentMail]:
+    def _sent_ids(self) -> dict[str, int]:
+        if not self.needs.rfc_ids:
+            return {}
+        found = SENT_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", [*map(digest, self.needs.rfc_ids)])
+        return {row.rfc_id: row.outbox for row in found if row.rfc_id in self.needs.rfc_ids}
+
+    def _outbox(self, wanted: Collection[int]) -> dict[int, SentMail]:
         rows = self._ask(
             "SELECT id, kind, rfc_id, ticket, message, recipient, created_at, month FROM outbox"
-            " WHERE id IN (SELECT unnest($1::BIGINT[]))", self.needs.outbox,
+            " WHERE id IN (SELECT unnest($1::BIGINT[]))", wanted,
         )
         back = {row[0] for row in self._ask(
             "SELECT outbox FROM delivery WHERE list_contains($1::BIGINT[], outbox) AND state = 'bounced'",
-            self.needs.outbox,
+            wanted,
         )}
         text: dict[int, str] = {}
         for month, ids in _grouped((row[7], row[0]) for row in rows).items():
@@ -142,6 +150,13 @@ class _Load:
             map(digest, keys), naive(self.now - KEYS),
         )
         return {key: message for key, message in rows if key in keys}
+
+    def _contents(self) -> dict[str, int]:
+        """Without an index: a folder is read again once in a blue moon."""
+        return dict(self._ask(
+            "SELECT sha256, min(id) FROM message WHERE sha256 IN (SELECT unnest($1::VARCHAR[])) GROUP BY sha256",
+            self.needs.contents,
+        ))
 
     def _copies(self, mail_ids: dict[str, tuple[MailId, ...]]) -> dict[str, tuple[Message, ...]]:
         """Ruling 2 asks for the Message-ID, too, so the messages that own one of the ids are enough."""

@@ -49,10 +49,11 @@ def by_month(cursor: Cursor, rows: Rows, spool_ids: Iterable[str]) -> dict[str, 
     """Which rows go into which mail file: a mail's into that of its arrival, ours into that of its making."""
     out: dict[str, MonthRows] = {}
     month = {m.id: m.month for m in rows.messages}
+    ours = {p.spool_id for p in rows.processed if p.message is None}     # our own mail; the outbox has it
     arrived = {f.spool_id: month_of(f.received_at) for f in rows.mail_facts}
     arrived |= {m.spool_id: m.month for m in rows.messages}
     done = {p.spool_id: month_of(p.at) for p in rows.processed}
-    for spool_id in dict.fromkeys(spool_ids):
+    for spool_id in dict.fromkeys(i for i in spool_ids if i not in ours):
         if when := arrived.get(spool_id) or done.get(spool_id):
             out.setdefault(when, MonthRows()).spool_ids.append(spool_id)
     elsewhere = {t.message for t in rows.message_texts} - set(month)

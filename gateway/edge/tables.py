@@ -108,13 +108,14 @@ DELIVERY = Table("delivery", stored.Delivery, "deliveries", key=("outbox",))
 PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
+SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
 # In the order in which they are written.
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
-    OUTBOX, DELIVERY, PROCESSED,
+    OUTBOX, DELIVERY, PROCESSED, SENT_ID,
 )
 
 

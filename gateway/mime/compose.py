@@ -71,7 +71,7 @@ class Composer:
         row = OutboxRow(
             id=outbox_id, kind=draft.kind, ticket=draft.ticket, message=draft.message,
             recipient=draft.recipient, rfc_id=rfc_id, rcpt_to=draft.rcpt_to,
-            mail_from="" if draft.null_path else make_bounce(policy.keys, outbox_id, policy.reply_domain),
+            mail_from=draft.mail_from or make_bounce(policy.keys, outbox_id, policy.reply_domain),
             headers=json.dumps(self._headers(draft, outbox_id, rfc_id, now), ensure_ascii=False),
             text=text, html=html, parts=listed,
             boundary=boundary, sha256="", size=0, created_at=now,

@@ -86,7 +86,7 @@ def _mail(raw: bytes, fields: Fields, reason: str) -> Mail:
         date=date_of(first(fields, b"date")),
         text="", text_from="none", html="", parts=(),
         headers=shown_headers(fields),
-        report_type="", reports=(), original_id=None,
+        report_type="", reports=(), original_id=None, original_mark="",
         opaque=reason, defects=(reason,),
         size=len(raw), sha256=digest, body_key=digest,
     )

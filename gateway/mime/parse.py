@@ -22,7 +22,7 @@ from gateway.mime.attachments import decoded, part_of
 from gateway.mime.body import Body, body_of, is_body_leaf
 from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
-from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original_id, report_type
+from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
+_RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
@@ -63,11 +64,12 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     text, text_from = _text(raw, body, lib, limits, defects)
     parts = tuple(part_of(original, leaf, number) for number, leaf in enumerate(_others(leaves)))
     kind = report_type(root, leaves)
-    reports, returned = _report(raw, leaves) if kind else ((), None)
+    reports, returned, mark = _report(raw, leaves) if kind else ((), None, "")
     sender, ambiguous = sender_of(values(fields, b"from"), lib.sender)
     if returned is None and (kind or sender is None or _DAEMON.match(sender.address)):
         found = _RETURNED_ID.findall(text)
         returned = message_id(found[-1].encode("utf-8", "replace")) if found else None
+        mark = mark or next(iter(_RETURNED_MARK.findall(text)), "")
     if raw.find(b"X-Mailwicket-Id:", root.body_start) >= 0:
         defects.append(OURS_INSIDE)
     if not all(node.closed for node in _multiparts(root)):
@@ -91,6 +93,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
         report_type=kind,
         reports=reports,
         original_id=returned,
+        original_mark=mark,
         opaque=None,
         defects=tuple(dict.fromkeys(defects))[:_MAX_DEFECTS],
         size=len(original),
@@ -180,7 +183,7 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     return addresses([box for line in lines for box in mailboxes(line)])
 
 
-def _report(raw: bytes, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None]:
+def _report(raw: bytes, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None, str]:
     reports: tuple[Report, ...] = ()
     returned: list[tuple[Node, bytes]] = []
     for leaf in leaves:
@@ -188,4 +191,4 @@ def _report(raw: bytes, leaves: list[Node]) -> tuple[tuple[Report, ...], str | N
             reports += delivery_reports(decoded(raw, leaf))
         if leaf.content_type in RETURNED:
             returned.append((leaf, decoded(raw, leaf)))
-    return reports, original_id(returned)
+    return (reports, *original(returned))

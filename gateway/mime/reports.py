@@ -67,15 +67,16 @@ def delivery_reports(data: bytes) -> tuple[Report, ...]:
     return tuple(out)
 
 
-def original_id(leaves: list[tuple[Node, bytes]]) -> str | None:
-    """Message-ID of the returned mail, from the (leaf, decoded body) pairs of a report."""
+def original(leaves: list[tuple[Node, bytes]]) -> tuple[str | None, str]:
+    """Message-ID and X-Mailwicket-Id of the returned mail, from the (leaf, decoded body) pairs of a report."""
+    returned, mark = None, ""
     for leaf, data in leaves:
         if leaf.content_type in RETURNED:
             fields = _fields(data[:65_536].lstrip(b"\r\n"))
-            for name in _ID_FIELDS:
-                if name in fields and (found := message_id(fields[name].encode("utf-8", "replace"))):
-                    return found
-    return None
+            ids = (message_id(fields[n].encode("utf-8", "replace")) for n in _ID_FIELDS if n in fields)
+            returned = returned or next(filter(None, ids), None)
+            mark = mark or fields.get(b"x-mailwicket-id", "")[:80]
+    return returned, mark
 
 
 def _fields(block: bytes) -> dict[bytes, str]:

@@ -20,7 +20,7 @@ def mail(*headers: tuple[str, str], sender: str | None = "bob@customer.example",
     base: dict[str, Any] = {
         "message_id": "1@customer.example", "in_reply_to": (), "references": (), "ambiguous": None, "reply_to": (),
         "to": (), "cc": (), "subject": "It blinks", "date": None, "text": "Hi", "text_from": "plain", "html": "",
-        "parts": (), "report_type": "", "reports": (), "original_id": None, "opaque": None, "defects": (),
+        "parts": (), "report_type": "", "reports": (), "original_id": None, "original_mark": "", "opaque": None, "defects": (),
         "size": 1, "sha256": "", "body_key": "",
     }
     return Mail(**{**base, "sender": Address(name="", address=sender) if sender else None, "headers": headers, **fields})

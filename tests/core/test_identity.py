@@ -32,7 +32,7 @@ ENVELOPE = Envelope(channel="smtp", received_at=NOW, mail_from=None, rcpt_tos=("
 MAIL = Mail(
     message_id="1@x", in_reply_to=(), references=(), sender=None, ambiguous=None, reply_to=(), to=(), cc=(),
     subject="x", date=NOW, text="", text_from="none", html="", parts=(), headers=(), report_type="", reports=(),
-    original_id=None, opaque=None, defects=(), size=0, sha256="", body_key="",
+    original_id=None, original_mark="", opaque=None, defects=(), size=0, sha256="", body_key="",
 )
 
 # (From, MAIL FROM, relay, login, token's party) -> (level, words of the reason)

@@ -30,7 +30,7 @@ POLICY = Policy(
 MAIL = Mail(
     message_id="new@client.example", in_reply_to=(), references=(), sender=None, ambiguous=None, reply_to=(), to=(),
     cc=(), subject="Something new", date=NOW, text="", text_from="none", html="", parts=(), headers=(),
-    report_type="", reports=(), original_id=None, opaque=None, defects=(), size=0, sha256="", body_key="",
+    report_type="", reports=(), original_id=None, original_mark="", opaque=None, defects=(), size=0, sha256="", body_key="",
 )
 ENVELOPE = Envelope(channel="smtp", received_at=NOW, mail_from=None, rcpt_tos=())
 

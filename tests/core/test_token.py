@@ -231,7 +231,7 @@ STRIPPED = [
     (ADDRESS.replace("@", "=40").replace("-", "=2D").replace(".", "=2E", 1), DESK),
     (ADDRESS.replace("@", "&#64;").replace("-", "&#x2d;").replace(".", "&period;", 1), DESK),
     (ADDRESS.replace("@", "&#0064;"), DESK),
-    (f"support+{ADDRESS}", f"support+{DESK}"),
+    (f"support+{ADDRESS}", DESK),
     (BOUNCE, DESK),
     (BOUNCE.upper().replace("@", "%40"), DESK),
     (f"to {BOUNCE}>", f"to {DESK}>"),

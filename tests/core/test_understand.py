@@ -6,19 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.model import Envelope, SignedId, Token
+from gateway.core.model import Envelope, Mail, SignedId, Spooled, Token
+from gateway.core.proof import ADDRESSES_READ, bounced, rfc_ids, tokens
 from gateway.core.token import make_address, make_bounce, make_message_id
-from gateway.core.understand import (
-    ADDRESSES_READ,
-    bounced,
-    delivery_key,
-    facts_row,
-    needs,
-    rfc_ids,
-    shared_keys,
-    tokens,
-    understand,
-)
+from gateway.core.understand import delivery_key, facts_row, needs, shared_keys, understand
 from gateway.mime.parse import parse
 from tests.desk import ANN, ANNA, BERT, BILLING, DAN, EVE, POLICY, REPLY_DOMAIN, START, SUPPORT, Desk, answered, opened
 
@@ -31,6 +22,10 @@ BOUNCE = make_bounce(POLICY.keys, 11, REPLY_DOMAIN)
 
 def envelope(*rcpts: str, **changes: object) -> Envelope:
     return replace(Envelope(channel="lmtp", received_at=START, mail_from=ANN, rcpt_tos=rcpts), **changes)
+
+
+def spooled(mail: Mail, envelope: Envelope) -> Spooled:
+    return Spooled(spool_id="s", envelope=envelope, mail=mail)
 
 
 def test_ids_are_read_in_the_order_in_which_they_prove_belonging():
@@ -53,7 +48,7 @@ def test_a_delivery_is_the_same_whatever_the_order_and_case_of_its_recipients():
 def test_valid_reply_addresses_among_the_recipients_are_tokens_in_their_order():
     other = replace(TOKEN, ticket=4)
     rcpts = (SUPPORT, make_address(POLICY.keys, other, REPLY_DOMAIN), "t-aa1.1-aaaaaaaaaaaaaaaaaaaa@" + REPLY_DOMAIN, ADDRESS.upper())
-    assert tokens(envelope(*rcpts), POLICY) == (other, TOKEN)
+    assert tokens(spooled(parse(b"\r\n"), envelope(*rcpts)), POLICY) == (other, TOKEN)
 
 
 @pytest.mark.parametrize(("rcpt", "original", "expected"), [
@@ -62,7 +57,7 @@ def test_valid_reply_addresses_among_the_recipients_are_tokens_in_their_order():
 ])
 def test_a_report_speaks_of_the_mail_whose_bounce_address_or_id_it_names(rcpt, original, expected):
     mail = replace(parse(b"Subject: x\r\n\r\n"), original_id=original or None)
-    assert bounced(envelope(SUPPORT, rcpt), mail, POLICY) == expected
+    assert bounced(spooled(mail, envelope(SUPPORT, rcpt)), POLICY) == expected
 
 
 def test_needs_names_all_that_a_mail_may_ask_of_the_store():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import re
 import socket
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.retry import SendResult
+from gateway.edge.imap_token import TokenRefused
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
 
 SENDER, RECIPIENT = "b-a1@reply.acme.example", "kunde@example.org"
@@ -216,6 +218,53 @@ async def test_login_over_tls(cafile: str) -> None:
         assert "MAIL" not in mta.commands
         unknown = await once(secured(port, cafile))
         assert (unknown.outcome, unknown.reply[:3]) == ("misconfigured", "530")
+    assert len(mta.mails) == 1
+
+
+@dataclass
+class Purse:
+    """Access tokens one after the other, as edge/imap_token.TokenSource gives them."""
+
+    tokens: list[str]
+    thrown: int = 0
+
+    async def token(self) -> str:
+        if not self.tokens:
+            raise TokenRefused("https://login.example/token: 400 invalid_grant")
+        return self.tokens[0]
+
+    def refused(self) -> None:
+        self.thrown += 1
+        self.tokens.pop(0)
+
+
+async def test_xoauth2_takes_a_fresh_token_after_a_refusal(cafile: str) -> None:
+    """A token may be revoked before its time; no mail is lost or failed of it."""
+    good = base64.b64encode(b"user=desk\x01auth=Bearer good\x01\x01").decode()
+    mta, seen = Mta(), []
+
+    class Server(SMTP):
+        async def auth_XOAUTH2(self, _: Any, args: list[str]) -> AuthResult:  # noqa: N802  # aiosmtpd looks for it
+            seen.append(args[1])
+            if args[1] != good:
+                await self.challenge_auth(b'{"status":"401"}')
+            return AuthResult(success=args[1] == good, handled=False, auth_data=LoginPassword(b"desk", b""))
+
+    def server() -> SMTP:
+        return Server(
+            mta, hostname="mx.example", tls_context=server_context(), require_starttls=True, auth_required=True,
+            authenticator=lambda *_: AuthResult(success=False),
+        )
+
+    async with listening(server) as port:
+        purse = Purse(["revoked", "good"])
+        host = secured(port, cafile, username="desk", tokens=purse)
+        first = await once(host)
+        assert (first.outcome, first.reply[:3], purse.thrown) == ("misconfigured", "535", 1)
+        assert (await once(host)).outcome == "sent"
+        assert len(seen) == 2
+        broke = await once(secured(port, cafile, username="desk", tokens=Purse([])))
+        assert (broke.outcome, "invalid_grant" in broke.reply) == ("misconfigured", True)
     assert len(mta.mails) == 1
 
 

@@ -1,0 +1,131 @@
+"""What a mail carries that only we could have made: reply addresses, signed Message-IDs, marks.
+
+Standards: RFC 5322 §3.6.4 (In-Reply-To, References), RFC 3464 (reports). A provider may send our mail
+under a Message-ID of its own. The copy in its Sent folder has both our mark and that id, so the id leads
+to our row (``Context.sent_ids``). Such an id may be guessable, so it proves something only for whom the
+mail was sent to.
+
+Limits: only the newest ``REFERENCES_READ`` references and the oldest are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway.core.address import canonical
+from gateway.core.context import Context
+from gateway.core.model import Envelope, Mail, SignedId, Spooled, Token
+from gateway.core.policy import Policy
+from gateway.core.profile import read_reply, read_return
+from gateway.core.token import read_mark, read_message_id
+
+REFERENCES_READ: Final = 100
+ADDRESSES_READ: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """An id of ours that the mail names. ``rewritten``: the provider's id of a mail of ours."""
+
+    header: str
+    said: SignedId
+    rewritten: bool = False
+
+
+def rfc_ids(mail: Mail) -> tuple[str, ...]:
+    """In-Reply-To, then References newest first: the order in which they prove belonging."""
+    return tuple(rfc_id for _, rfc_id in named_ids(mail))
+
+
+def named_ids(mail: Mail) -> Iterator[tuple[str, str]]:
+    """(header, id): In-Reply-To, then References newest first; each id once."""
+    seen = dict.fromkeys(mail.in_reply_to, "In-Reply-To")
+    for rfc_id in (*reversed(mail.references[-REFERENCES_READ:]), *mail.references[:1]):
+        seen.setdefault(rfc_id, "References")
+    return ((header, rfc_id) for rfc_id, header in seen.items())
+
+
+def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[Signed]:
+    """The ids of ours in the mail's order; rewritten ones only if the mail they were given to went to its sender."""
+    for header, rfc_id in named_ids(spooled.mail):
+        said = read_message_id(policy.keys, rfc_id, policy.host)
+        if said is not None:
+            yield Signed(header=header, said=said)
+            continue
+        sent = context.outbox.get(context.sent_ids.get(rfc_id, 0))
+        own = read_message_id(policy.keys, sent.rfc_id, policy.host) if sent is not None else None
+        if own is not None and (spooled.envelope.sent or _went_to_sender(own, spooled.mail, context, policy)):
+            yield Signed(header=header, said=own, rewritten=True)
+
+
+def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> tuple[Token, ...]:
+    """The verified reply addresses among the recipients, in their order.
+
+    Of mail fetched from a mailbox also those on To and Cc, since not every provider keeps the envelope, and our
+    signed id in In-Reply-To (only there: References may be a whole family's). ``context`` adds rewritten ids.
+    """
+    mail, envelope = spooled.mail, spooled.envelope
+    if envelope.sent:
+        return ()
+    found = [read_reply(rcpt, policy) for rcpt in envelope.rcpt_tos]
+    if envelope.channel == "imap":
+        found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
+        found += [_as_token(said) for said in _answered(spooled, policy, context)]
+    return tuple(dict.fromkeys(token for token in found if token is not None))
+
+
+def bounced(spooled: Spooled, policy: Policy, context: Context | None = None) -> int | None:
+    """The outbox row a report speaks of: by its bounce address, else by the mark or Message-ID it returns."""
+    for rcpt in spooled.envelope.rcpt_tos:
+        outbox = read_return(rcpt, policy)
+        if outbox is not None:
+            return outbox
+    mail = spooled.mail
+    if (marked := read_mark(policy.keys, mail.original_mark)) is not None:
+        return marked
+    returned = mail.original_id or ""
+    if (signed := read_message_id(policy.keys, returned, policy.host)) is not None:
+        return signed.outbox or None
+    return context.sent_ids.get(returned) if context is not None else None
+
+
+def own_mark(mail: Mail, policy: Policy) -> int | None:
+    """The outbox id of a mail that is ours by its mark."""
+    return read_mark(policy.keys, mail.header("x-mailwicket-id"))
+
+
+def is_own(mail: Mail, policy: Policy) -> bool:
+    """Whether we made this mail: by Message-ID or by mark."""
+    return read_message_id(policy.keys, mail.message_id or "", policy.host) is not None or own_mark(mail, policy) is not None
+
+
+def is_bounce_address(envelope: Envelope, policy: Policy) -> bool:
+    return any(read_return(rcpt, policy) is not None for rcpt in envelope.rcpt_tos)
+
+
+def _answered(spooled: Spooled, policy: Policy, context: Context | None) -> Iterator[SignedId]:
+    if context is not None:
+        yield from (s.said for s in signed_ids(spooled, context, policy) if s.header == "In-Reply-To")
+        return
+    for rfc_id in spooled.mail.in_reply_to:
+        if (said := read_message_id(policy.keys, rfc_id, policy.host)) is not None:
+            yield said
+
+
+def _as_token(said: SignedId) -> Token | None:
+    """The pseudo-root names a ticket and nobody; it is no reply address."""
+    if not said.outbox:
+        return None
+    role: Literal["a", "n", "c"] = "n" if said.kind == "i" else "a" if said.kind == "n" else "c"
+    return Token(role=role, ticket=said.ticket, party=said.party)
+
+
+def _went_to_sender(said: SignedId, mail: Mail, context: Context, policy: Policy) -> bool:
+    """Whether From is the person that ``said`` was made for; an agent has several addresses."""
+    person = context.persons.get(said.party)
+    if person is None or mail.sender is None or mail.ambiguous is not None:
+        return False
+    address, holder = canonical(mail.sender.address), policy.agent_of_address(person.address)
+    return address == person.address or (holder is not None and address in holder.addresses)
