@@ -144,7 +144,8 @@ class MailboxDesk(Desk):
 
     def _open(self) -> bool:
         """It has seen what lies in each of its folders; from now on everything is news."""
-        return all(self.told(folder, "connected") for folder in self.folders) and self.read_up()
+        looks = [row["seconds_since_look"] for row in self.ask("status")[0]["mailboxes"]]
+        return len(looks) == len(self.folders) and None not in looks
 
     @property
     def folders(self) -> list[str]:
