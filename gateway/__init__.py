@@ -90,6 +90,7 @@
       imap_receive.py       a watched mailbox: one supervisor a folder
       imap_settings.py      what a watched mailbox is told
       imap_connection.py    one IMAP connection; an answer or Doubt
+      imap_lot.py           what becomes of mails in a folder, and what stands for one too large
       imap_wire.py          aioimaplib's protocol with bounds
       imap_cursor.py        how far a folder has been read
       imap_token.py         access tokens for XOAUTH2

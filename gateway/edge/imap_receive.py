@@ -28,12 +28,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from gateway.core.model import Envelope
 from gateway.edge.header_trace import delivered_to, fields, mail_from
 from gateway.edge.imap_connection import DONE, Connection, Described, Selected
 from gateway.edge.imap_cursor import WINDOW, Cursor, State
+from gateway.edge.imap_lot import HEAD, LEVELS, EventName, Lot, MailboxEvent, Verdict, stub
 from gateway.edge.imap_settings import MailboxSettings
 from gateway.edge.imap_token import TokenRefused, TokenSource
 from gateway.edge.imap_wire import Doubt
@@ -47,34 +47,6 @@ TRIES = 2
 _RETRIED_AN_HOUR = 20
 _DAY = 86_400
 _BELIEVED = timedelta(days=7)   # an internal date older than that is a moved mail's, not an arrival
-
-Verdict = Literal["fetch", "old", "oversize", "quarantine"]
-EventName = Literal["connected", "lost", "rescan", "late", "oversize", "quarantine", "not_flagged", "not_moved"]
-_LEVELS: dict[EventName, int] = {
-    "connected": logging.INFO, "late": logging.INFO, "lost": logging.WARNING,
-    "oversize": logging.WARNING, "not_flagged": logging.WARNING, "not_moved": logging.WARNING,
-    "quarantine": logging.ERROR, "rescan": logging.ERROR,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailboxEvent:
-    """Something an operator may want to know; ``uid`` is 0 if it concerns no single mail."""
-
-    name: EventName
-    mailbox: str
-    folder: str
-    uid: int = 0
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lot:
-    """Mails that share one command and one fate, in the order of their UIDs."""
-
-    verdict: Verdict
-    uids: tuple[int, ...]
-    size: int = 0
 
 
 class Mailbox:
@@ -340,11 +312,25 @@ class Watch:
         elif lot.verdict == "old":
             await asyncio.to_thread(self._cursor.advance, self._state.uidvalidity, {uid: None})
         else:
-            why = f"{lot.verdict}: broke the connection {TRIES} times" if lot.verdict == "quarantine" else (
-                f"{lot.verdict}: {lot.size} octets, the limit is {self._settings.max_size}")
+            why = f"{lot.verdict}: broke the connection {TRIES} times"
+            if lot.verdict == "oversize":
+                why = f"{lot.verdict}: {lot.size} octets, the limit is {self._settings.max_size}"
+                await self._stand_in(connection, uid, lot.size, mails)
             await asyncio.to_thread(self._cursor.skip, self._state.uidvalidity, uid, why)
             self._tell(lot.verdict, uid, why)
             await self._flag(connection, [uid], r"\Flagged")
+
+    async def _stand_in(self, connection: Connection, uid: int, size: int, mails: dict[int, Described]) -> None:
+        """Agents hear of a mail that is too large: its header comes, with words for its body."""
+        if uid in self._state.skipped:
+            return
+        if refusal := self._desk.room.refusal():
+            raise refusal
+        with self._blaming([uid]):
+            heads = await connection.fetch([uid], HEAD, most=HEAD)
+        place = f"folder {self.folder} of mailbox {self._settings.name}"
+        found = {u: stub(head, place, size, self._settings.max_size) for u, head in heads.items()}
+        await self._store(found, mails, advance=False)
 
     async def _fetch(self, connection: Connection, lot: Lot, mails: dict[int, Described]) -> None:
         if refusal := self._desk.room.refusal():
@@ -359,7 +345,7 @@ class Watch:
             await self._store(bodies, mails)
             await self._finish(connection, sorted(bodies))
 
-    async def _store(self, bodies: dict[int, bytes], mails: dict[int, Described]) -> None:
+    async def _store(self, bodies: dict[int, bytes], mails: dict[int, Described], *, advance: bool = True) -> None:
         """Spool the mails of a lot in their order, since some answer others; then advance once."""
         state = self._state
         envelopes = {uid: self._envelope(uid, bodies[uid], mails[uid].date) for uid in sorted(bodies)}
@@ -372,7 +358,8 @@ class Watch:
                     spool_id = self._desk.spool.put(envelope, bodies[uid])
                     self._spooled.add(keys[uid])
                     log.info("mailbox %s/%s: UID %d: spooled as %s", self._settings.name, self.folder, uid, spool_id)
-            self._cursor.advance(state.uidvalidity, {uid: mails[uid].date for uid in envelopes})
+            if advance:
+                self._cursor.advance(state.uidvalidity, {uid: mails[uid].date for uid in envelopes})
             self._spooled.difference_update(keys.values())
 
         storing = asyncio.get_running_loop().run_in_executor(None, durable)
@@ -439,7 +426,7 @@ class Watch:
 
     def _tell(self, name: EventName, uid: int = 0, detail: str = "") -> None:
         event = MailboxEvent(name=name, mailbox=self._settings.name, folder=self.folder, uid=uid, detail=detail)
-        log.log(_LEVELS[name], "mailbox %s/%s: %s%s: %s", event.mailbox, event.folder, name, f" UID {uid}" if uid else "", detail)
+        log.log(LEVELS[name], "mailbox %s/%s: %s%s: %s", event.mailbox, event.folder, name, f" UID {uid}" if uid else "", detail)
         self._desk.on_event(event)
 
 

@@ -200,14 +200,16 @@ class Session:
     async def _fetch(self, tag: str, rest: str) -> None:
         self.asked = self._chosen(rest.split(" ")[2])
         bodies = "BODY.PEEK[]" in rest
-        answer = b"".join(self.fetched(uid, bodies) for uid in self.asked)
+        partial = re.search(r"BODY.PEEK\[\]<0.(\d+)>", rest)
+        answer = b"".join(self.fetched(uid, bodies, int(partial[1]) if partial else None) for uid in self.asked)
         await self._reply("BODIES" if bodies else "SIZES", answer + f"{tag} OK done\r\n".encode())
 
-    def fetched(self, uid: int, bodies: bool) -> bytes:
+    def fetched(self, uid: int, bodies: bool, most: int | None = None) -> bytes:
         mail = self.server.mails[uid]
         number = list(self.server.mails).index(uid) + 1
         if bodies:
-            return f"* {number} FETCH (UID {uid} BODY[] {{{len(mail.raw)}}}\r\n".encode() + mail.raw + b")\r\n"
+            raw, where = mail.raw[:most], "" if most is None else "<0>"     # RFC 3501 §7.4.2: the origin octet only
+            return f"* {number} FETCH (UID {uid} BODY[]{where} {{{len(raw)}}}\r\n".encode() + raw + b")\r\n"
         size = len(mail.raw) if mail.size is None else mail.size
         flags = " ".join(sorted(mail.flags))
         return f'* {number} FETCH (UID {uid} RFC822.SIZE {size} INTERNALDATE "{mail.date}" FLAGS ({flags}))\r\n'.encode()

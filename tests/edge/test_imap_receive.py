@@ -47,12 +47,14 @@ from gateway.core.model import Envelope
 from gateway.edge.durable import DISK, Disk
 from gateway.edge.imap_connection import folder_name, internal_date, mails
 from gateway.edge.imap_cursor import CursorFile, State
+from gateway.edge.imap_lot import stub
 from gateway.edge.imap_receive import Mailbox, MailboxEvent
 from gateway.edge.imap_settings import MailboxSettings, Pace
 from gateway.edge.imap_token import OAuthSettings, TokenRefused, TokenSource
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.spool import Spool
 from gateway.errors import Damaged
+from gateway.mime.parse import parse
 
 RCPT = "support@acme.example"
 QUICK = Pace(connect=5, silence=0.4, slowest=1 << 20, first_delay=0.01, last_delay=0.05, breath=0.01, rescan=3600, lot=1 << 20)
@@ -399,17 +401,32 @@ async def test_a_mail_that_is_listed_but_withheld_holds_up_no_other(server: Serv
     assert list(desk.cursor.load().skipped) == [2]  # type: ignore[union-attr]
 
 
-async def test_a_mail_over_the_limit_is_told_and_flagged_but_not_fetched(server: Server, tmp_path: Path) -> None:
+async def test_a_mail_over_the_limit_is_told_and_flagged_and_its_header_stands_for_it(server: Server, tmp_path: Path) -> None:
+    """Nobody refuses it to its sender, so agents must hear of it (the provider has taken it)."""
     server.mails[2].size = 30_000_000
     async with Desk(tmp_path, server).watching() as desk:
-        await until(lambda: len(desk.origins()) == 2)
+        await until(lambda: len(desk.origins()) == 3)
         await desk.rests()
     assert [(event.uid, "30000000" in event.detail) for event in desk.told("oversize")] == [(2, True)]
     assert server.mails[2].flags == {r"\Flagged"}
-    assert not [c for c in server.said if "BODY.PEEK" in c and "2" in c.split(" ")[3].split(",")]
-    # Somebody raises the limit.
+    asked = [c for c in server.said if "BODY.PEEK" in c and "2" in c.split(" ")[3].split(",")]
+    assert len(asked) == 1 and "<0.65536>" in asked[0]
+    (raw,) = [raw for envelope, raw in desk.stored() if envelope.origin == f"{ORIGIN}2"]
+    assert b"Subject: mail 2\r\n" in raw and b"30.0 MB" in raw and b"stars" not in raw
+    # A restart does not repeat it. Then somebody raises the limit.
+    async with Desk(tmp_path, server).watching() as desk:
+        await desk.rests()
+        assert len(desk.origins()) == 3
     async with Desk(tmp_path, server, max_size=40_000_000).watching() as desk:
-        await desk.has(1, 2, 3)
+        await until(lambda: len(desk.origins()) == 4)
+    assert desk.stored()[-1][1] == server.mails[2].raw
+
+
+@given(head=st.binary(max_size=300), more=st.sampled_from([b"", b"Content-Type: text/html;\r\n charset=x\r\nX-Y: z\r\n\r\nbody"]))
+def test_a_stand_in_is_a_mail_whatever_it_stands_for(head: bytes, more: bytes) -> None:
+    found = parse(stub(head + more, "folder INBOX of mailbox box", 30_000_000, 26_000_000))
+    assert "30.0 MB" in found.text
+    assert found.opaque is None
 
 
 async def test_a_server_that_dies_of_flags_and_moves_is_not_asked_for_ever(server: Server, tmp_path: Path) -> None:
