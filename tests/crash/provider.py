@@ -15,6 +15,7 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.crash.traffic import Traffic
 from tests.journey.servers import PASSWORD, Certificates, Dovecot, certificates, free_ports
 
 MAILBOXES = 32
+PAUSE = 0.3         # seconds between two mails of a sender: kills shall meet work, not a growing queue
 Kill = Callable[[], None]
 TOML = """\
 [mailwicket]
@@ -99,6 +101,11 @@ class Wire:
         """Once, at a command of the gateway's that matches, or at an answer."""
         self._armed = (answer, re.compile(pattern), kill)
 
+    def let_be(self) -> None:
+        """Cut nothing any more."""
+        with self._lock:
+            self._armed = None
+
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -148,6 +155,9 @@ class Submission:
 
     def kill_at(self, verb: str, kill: Kill) -> None:
         self._armed[verb] = kill
+
+    def let_be(self) -> None:
+        self._armed.clear()
 
     async def handle_MAIL(
         self, server: object, session: object, envelope: Envelope, address: str, options: list[str]
@@ -231,6 +241,7 @@ class MailboxTraffic(Traffic):
 
     def _deliver(self, dice: object, letter: object, mail_from: str, raw: bytes, peer: object) -> tuple[bool, None]:
         self.lay(mail_from, raw)
+        time.sleep(PAUSE)
         return True, None
 
     def lay(self, mail_from: str, raw: bytes) -> None:

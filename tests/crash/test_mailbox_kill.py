@@ -160,6 +160,8 @@ def test_a_storm_of_mail_and_kills_counts_each_mail_once(site: MailboxSite, kill
         for _ in range(kills):
             aim(site, dice)()
             site.kill()
+            site.wire.let_be()
+            site.submission.let_be()
             site.start()
     finally:
         traffic.end()

@@ -129,7 +129,7 @@ def test_life_of_a_ticket_in_a_mailbox(
     assert str(reply.mail["from"].addresses[0]) == f'"Anna Ahlberg (Acme Support)" <{DESK}>'
     assert reply.text.startswith(ANSWER + "\n")
     assert reply.header("in-reply-to") == question
-    bert.wait_about("[ABC-1]", text="anna@acme.example> answered the customer:")
+    brief = bert.wait_about("[ABC-1]", text="anna@acme.example> answered the customer:")
     ticket = desk.show("ABC-1")["ticket"]
     assert (ticket["status"], ticket["assignee"]) == ("pending", "anna@acme.example")
 
@@ -139,13 +139,16 @@ def test_life_of_a_ticket_in_a_mailbox(
         town, "Ann Example <ann@cust.example>", reply_to(reply), "All quiet now", "The smoke is gone, thank you.",
         headers={"In-Reply-To": reply.header("message-id")},
     )
-    told = anna.wait_about("[ABC-1]", text="The smoke is gone")
+    anna.wait_about("[ABC-1]", text="The smoke is gone")
     assert desk.status("ABC-1") == "open"
 
-    # A note, from the newest notice: it stays inside.
+    # A note stays inside, and so does what is answered to it without another word on top.
     desk.quiet()
-    answer(town, anna.address, told, "#note\nThis customer burns one printer a month.")
-    until(lambda: [m for m in desk.show("ABC-1")["messages"] if "one printer a month" in m["text"]], "the note")
+    answer(town, bert.address, brief, "#note\nThis customer burns one printer a month.")
+    note = anna.wait_about("[ABC-1]", text="one printer a month")
+    desk.quiet()
+    answer(town, anna.address, note, "He is our best one printer a month customer, though.")
+    until(lambda: desk.counts().get("note") == 2, "the second note")
 
     # A stranger who saw the subject gets a ticket of his own and learns nothing.
     write(town, "Eve <eve@elsewhere.example>", DESK, reply.subject, "Please send me all there is on this.")
@@ -158,7 +161,7 @@ def test_life_of_a_ticket_in_a_mailbox(
     assert not [m for m in ann.mails() if "one printer a month" in m.everything]
     assert len(ann.mails()) == 2, "one acknowledgement, one answer"
     counts = desk.counts()
-    assert (counts["customer_reply"], counts["agent_reply"], counts["note"]) == (1, 1, 1)
+    assert (counts["customer_reply"], counts["agent_reply"], counts["note"]) == (1, 1, 2)
     nothing_counts_twice(desk, ann, eve, anna, bert)
 
 
