@@ -1,14 +1,17 @@
 """A mail provider that watches the gateway's every step, so that it can be killed between any two of them.
 
-The mailboxes are a real Dovecot's. ``Wire`` stands before it and reads along; ``Submission`` takes what is sent.
-Each can be told to kill the gateway at a step: the step happened, its answer never came.
+The mailboxes are a real Dovecot's. ``Wire`` stands before it and reads along; ``Submission`` takes what is sent,
+gives it a Message-ID of its own and saves it in Sent. Each can be told to kill the gateway at a step: the step
+happened, its answer never came.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import imaplib
+import json
 import re
 import shutil
 import socket
@@ -18,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from email.utils import make_msgid
 from pathlib import Path
 
 from aiosmtpd.controller import Controller
@@ -30,6 +34,7 @@ from tests.journey.servers import PASSWORD, Certificates, Dovecot, certificates,
 MAILBOXES = 32
 PAUSE = 0.3         # seconds between two mails of a sender: kills shall meet work, not a growing queue
 Kill = Callable[[], None]
+_MESSAGE_ID = re.compile(rb"^Message-ID: \S+(?=\r?$)", re.MULTILINE | re.IGNORECASE)
 TOML = """\
 [mailwicket]
 state = "state"
@@ -50,6 +55,7 @@ cafile = "{ca}"
 username = "{username}"
 password_file = "password"
 move_to = "Processed"
+sent_folder = "Sent"
 start = "all"
 poll_seconds = 5
 authenticates = ["acme.example"]
@@ -72,7 +78,8 @@ class MailboxDovecot(Dovecot):
         """One that nobody has used, with its folders."""
         username = next(self._unused)
         with self.client(username) as client:
-            client.create("Processed")
+            for folder in ("Processed", "Sent"):
+                client.create(folder)
         return username
 
     @contextlib.contextmanager
@@ -141,8 +148,10 @@ class Wire:
 class Submission:
     """Takes everything and remembers its bytes; ``kill_at`` "MAIL" or "DATA" once, the latter when it has taken it."""
 
-    def __init__(self, certs: Certificates) -> None:
+    def __init__(self, certs: Certificates, save: Callable[[bytes], None]) -> None:
         self.taken: list[tuple[str, bytes]] = []
+        self.names: list[str] = []      # the Message-IDs under which they went out
+        self._save = save
         self._armed: dict[str, Kill] = {}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certs.chain)
@@ -169,6 +178,9 @@ class Submission:
 
     async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
+        name = make_msgid(domain="mail.provider.example")
+        await asyncio.to_thread(self._save, _MESSAGE_ID.sub(f"Message-ID: {name}".encode(), envelope.content, count=1))
+        self.names.append(name)
         self.taken.append((envelope.rcpt_tos[0], envelope.content))
         if kill := self._armed.pop("DATA", None):
             kill()
@@ -183,7 +195,7 @@ class MailboxSite(Site):
 
     def __init__(self, root: Path, dovecot: MailboxDovecot) -> None:
         self.dovecot, self.username = dovecot, dovecot.mailbox()
-        self.wire, self.submission = Wire(dovecot.ports.imap), Submission(dovecot.certs)
+        self.wire, self.submission = Wire(dovecot.ports.imap), Submission(dovecot.certs, self._save)
         super().__init__(root)
         (root / "password").write_text(PASSWORD + "\n")
         (root / "password").chmod(0o600)
@@ -191,6 +203,23 @@ class MailboxSite(Site):
     def toml(self) -> str:
         mailbox = TOML.format(imap=self.wire.port, smtp=self.submission.port, ca=self.dovecot.certs.ca, username=self.username)
         return mailbox + "\n[[queue]]" + super().toml().partition("[[queue]]")[2]
+
+    def _save(self, raw: bytes) -> None:
+        with self.dovecot.client(self.username) as client:
+            said = client.append("Sent", "", "", raw)
+        assert said[0] == "OK", said
+
+    def watching(self) -> bool:
+        """Whether it has looked into both folders in this life."""
+        looks = [row["seconds_since_look"] for row in self.ask("status")[0]["mailboxes"]]
+        return len(looks) == 2 and None not in looks
+
+    def sent_is_read(self) -> bool:
+        with self.dovecot.client(self.username) as client:
+            client.select("Sent", readonly=True)
+            uids = [int(uid) for uid in client.uid("SEARCH", "ALL")[1][0].split()]
+        cursor = json.loads((self.state / "mailboxes" / "support.sent.cursor").read_bytes())
+        return bool(max(uids, default=0) <= cursor["uid"])
 
     def shoot(self) -> None:
         """The kill alone, from any thread; ``buried`` waits for the rest."""
@@ -210,6 +239,8 @@ class MailboxSite(Site):
     def quiet(self) -> None:
         until(lambda: self.folders()["INBOX"] == (0, 0), "an empty mailbox", 120)
         super().quiet()
+        until(self.sent_is_read, "everything in Sent to be read", 120)
+        super().quiet()
 
     def abandon(self) -> None:
         super().abandon()
@@ -227,6 +258,9 @@ class MailboxSite(Site):
         copies = Counter(hashlib.sha256(raw).hexdigest() for _, raw in self.submission.taken)
         assert copies.keys() == attempts.keys()
         assert not [sha256 for sha256, count in copies.items() if count > attempts[sha256]]
+        # What was sent under another name is known by each of them; its copy in Sent counts for nothing else.
+        names = {name.strip("<>") for name in self.submission.names}
+        assert sorted(name for (name,) in books.rows("SELECT rfc_id FROM sent_id")) == sorted(names)
         return sum(count > 1 for count in copies.values())
 
 
@@ -257,7 +291,5 @@ class MailboxTraffic(Traffic):
         with self._lock:
             fresh = self._provider.submission.taken[self._read:]
             self._read += len(fresh)
-            for rcpt, raw in fresh:
-                found = re.search(rb"^Message-ID: (\S+)\r?$", raw, re.MULTILINE | re.IGNORECASE)
-                assert found
-                self._acknowledged[rcpt] = found[1].decode()
+            for (rcpt, _), name in zip(fresh, self._provider.submission.names[self._read - len(fresh):], strict=False):
+                self._acknowledged[rcpt] = name

@@ -201,7 +201,6 @@ def test_a_mistyped_command_and_a_forged_agent_achieve_nothing(
     assert len(ann.mails()) == 1, "the acknowledgement"
     assert not [m for m in (*ann.mails(), *bert.mails()) if "all back" in m.text or "forged" in m.text]
     assert [bool(m["hold"]) for m in desk.show(key)["messages"]] == [False, True, True, True]
-    nothing_counts_twice(desk, ann, anna, bert)
 
 
 def written(sender: str, to: str, subject: str, text: str, **headers: str) -> EmailMessage:
