@@ -7,7 +7,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit soak notebooks lock clean
+.PHONY: help demo test check unit soak bench notebooks lock clean
 
 help:           ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,6 +28,9 @@ unit: $(VENV)/.dev      ## the tests; core/ must be covered to its last branch; 
 
 soak: $(VENV)/.dev      ## the long ones: crashes, floods, fuzzing
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+bench: $(VENV)/.dev     ## how fast it is, beside Postfix; QUICK=1 takes two minutes, not fifteen; ARGS=--help for more
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) --cache .cache/bench $(ARGS)
 
 notebooks: $(VENV)/.dev ## JupyterLab on the demo's snapshot
 	@$(BIN)/python -m gateway demo --snapshot .cache/demo >/dev/null

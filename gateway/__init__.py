@@ -10,7 +10,9 @@
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
     mailboxes.py            the accounts that mail is fetched from and sent through
-    restore.py              backups and the way back
+    backup.py               a backup of the running desk, its proof, and what it makes needless
+    keeper.py               one a day, and a missed one made up
+    restore.py              the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
     cli.py                  the command mailwicket, one row a verb
@@ -63,7 +65,9 @@
       footer.py             the lines we add to an agent's mail
       budget.py             whether we may send automatic mail: what ends loops
       retry.py              what became of an attempt to send, and when to try again
-      failure.py            a mail of ours that was refused for good
+      failure.py            a mail of ours that was refused for good, or is late
+      bounce.py             a delivery report, and the mail of ours that it speaks of
+      suppress.py           dead addresses: when we stop writing to somebody, and begin again
 
     mime/                   bytes to values and back; the processor and template files, nothing else
       parse.py              raw bytes to Mail; never raises
@@ -97,6 +101,7 @@
       header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250
+      spool_commit.py       mails that end together share a flush of the disk
       durable.py            every operation that must survive a power cut
       workers.py            parser processes, which can be stopped
       rules.py              predicates in SQL over the relation mail
@@ -114,6 +119,8 @@
       publish.py            the snapshot that notebooks may read
       backups.py            backups on disk, and which of them are whole
       archive.py            old mail on disk: mbox, Maildir, folders
+      backup_work.py        copying and proving them, in a process of its own
+      aside.py              that process: asked, watched, ended
       control.py            the operator's door: a unix socket
       lock.py               one gateway per state directory
       notify.py             sd_notify(3)

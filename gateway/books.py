@@ -59,8 +59,7 @@ class Bookkeeper:
     def rest(self) -> None:
         """Fold the write-ahead log away in a quiet moment: inside a commit it would hold up the mail behind it."""
         if self._written and time.monotonic() - self._written >= QUIET:
-            self.store.checkpoint()
-            self._written = 0.0
+            self._written = 0.0 if self.store.checkpoint() else self._written
 
     def catch_up(self) -> int:
         """Apply the frames that the store has not seen. Nothing is decided, nothing is sent."""

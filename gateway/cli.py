@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -244,9 +245,34 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _backup(args: Args) -> int:
-    # The gateway has another working directory than the operator.
-    rows = _ask(_load(args), "backup", {"directory": str(args.directory.absolute())})
+    config = _load(args)
+    rows: Iterable[dict[str, Any]]
+    if args.verify:
+        rows = _verified(config, args.directory)
+    else:
+        # The gateway has another working directory than the operator.
+        rows = _ask(config, "backup", {"directory": str(args.directory.absolute())} if args.directory else {})
     show.show(rows, show.progress, json_lines=args.json, console=_console())
+    return OK
+
+
+def _verified(config: Config, directory: Path | None) -> Iterator[dict[str, Any]]:
+    """Read a backup whole, the newest if none is named."""
+    from gateway.backup import proof
+    from gateway.edge.backups import MANIFEST, directories
+
+    place = directory or config.backup.directory
+    found = place if (place / MANIFEST).exists() else next(iter(directories(place)), None)
+    if found is None:
+        raise StateError(f"{place} holds no backup; make one with: mailwicket backup")
+    manifest = proof(found.absolute())
+    yield {"backup": str(found), "verified_at": manifest.verified_at, "files": len(manifest.files)}
+
+
+def _backups(args: Args) -> int:
+    from gateway.keeper import rows
+
+    show.show(rows(_load(args), datetime.now(UTC)), show.backups, json_lines=args.json, console=_console())
     return OK
 
 
@@ -254,7 +280,7 @@ def _restore(args: Args) -> int:
     config = _writable(_load(args))
     from gateway.restore import restore
 
-    rows = restore(config, args.directory.absolute(), resend=args.resend)
+    rows = restore(config, args.directory and args.directory.absolute(), resend=args.resend)
     show.show(rows or (), show.progress, json_lines=args.json, console=_console())
     return OK
 
@@ -325,16 +351,29 @@ COMMANDS = (
         _argument("--all", action="store_true", help="sent mail, too"),
         _JSON,
     )),
+    Command(name="suppressed", run=_listing("suppressed", show.suppressed), help="dead addresses we do not write to",
+            arguments=(_JSON,)),
+    Command(name="revive", run=_listing("revive", show.progress, "address"), help="write to a dead address again",
+            arguments=(
+        _argument("address", metavar="ADDRESS", help="as `suppressed` lists it"),
+        _JSON,
+    )),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",
             arguments=(_JSON,)),
+    Command(name="status", run=_listing("status", show.facts), help="how the desk is: mail, database, backups",
+            arguments=(_JSON,)),
     Command(name="backup", run=_backup, help="write a verified backup", arguments=(
-        _argument("directory", type=Path, metavar="DIR", help="where to, as the gateway sees it"),
+        _argument("directory", type=Path, metavar="DIR", nargs="?",
+                  help="where to, as the gateway sees it; else the configured place"),
+        _argument("--verify", action="store_true", help="read a backup again instead; the newest if none is named"),
         _JSON,
     )),
+    Command(name="backups", run=_backups, help="list the backups", arguments=(_JSON,)),
     Command(name="restore", run=_restore, help="make the state directory anew from a backup", arguments=(
-        _argument("directory", type=Path, metavar="DIR", help="a directory that backup wrote"),
+        _argument("directory", type=Path, metavar="DIR", nargs="?",
+                  help="a directory that backup wrote; else the newest in the configured place"),
         _argument("--resend", action="store_true", help="send what was queued then once more"),
         _JSON,
     )),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from gateway.settings_kinds import Endpoint
 
 __all__ = [
     "FILE",
+    "Backup",
     "Config",
     "Endpoint",
     "Listen",
@@ -98,6 +100,16 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """``at`` is a time of day in the desk's zone; None: none are made."""
+
+    directory: Path
+    at: time | None = time(3, 30)
+    keep: int = 7
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The policy of the desk and the edges around it. All paths are absolute."""
 
@@ -109,6 +121,7 @@ class Config:
     memory_limit: str  # in DuckDB's words: "512MB"
     workers: int
     zone: str
+    backup: Backup
     log: Log
     accounts: tuple[Account, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -207,10 +220,15 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         send=Send(**send),
         memory_limit=top["memory_limit"],
         workers=top["workers"], zone=top["zone"],
+        backup=_backup(document.one("backup"), state),
         log=Log(**document.one("log")),
         accounts=tuple(_account(row, policy.queue(name).address) for name, row in boxes.items()),
         warnings=tuple(w for warn in settings_checks.WARNINGS for w in warn(document)),
     )
+
+
+def _backup(row: Row, state: Path) -> Backup:
+    return Backup(**{**row, "directory": Path(os.path.abspath(row["directory"] or state / "backup"))})  # noqa: PTH100
 
 
 def _agent(row: Row) -> Agent:

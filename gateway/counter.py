@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ import duckdb
 from gateway import pipeline, rehearse
 from gateway.books import Bookkeeper
 from gateway.config import Config
+from gateway.core.address import canonical, parse_mailbox
+from gateway.core.context import Needs
+from gateway.core.suppress import revived_by_operator
 from gateway.core.understand import needs
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
@@ -27,14 +31,16 @@ from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import schema_of
 from gateway.edge.tables import Cursor
-from gateway.errors import MailwicketError, StateError
+from gateway.errors import AddressError, MailwicketError, StateError
+from gateway.keeper import Keeper
+from gateway.keeper import rows as backup_rows
 from gateway.pipeline import Rooms
-from gateway.restore import backup
 
 Row = dict[str, Any]
 Handler = Callable[[Row], Iterable[Row]]
 SECONDS = 10.0
 LIMIT = 200
+DONE_SECONDS = 60.0     # how old the size of spool/done may be
 _NUMBER = re.compile("[0-9]{1,15}")
 
 _TICKETS = """
@@ -61,7 +67,11 @@ _OUTBOX = """
 SELECT o.id, d.state, o.kind, o.rcpt_to AS "to", o.ticket, d.attempts, d.next_at, d.changed_at, d.reply, o.month
 FROM delivery d JOIN outbox o ON o.id = d.outbox
 WHERE $1::BOOLEAN OR d.state <> 'sent'
-ORDER BY list_contains(['sent', 'failed', 'bounced'], d.state), o.id DESC LIMIT $2::BIGINT
+ORDER BY list_contains(['sent', 'failed', 'bounced', 'delayed'], d.state), o.id DESC LIMIT $2::BIGINT
+"""
+_SUPPRESSED = """
+SELECT p.address, s.since, s.status, s.cause
+FROM suppression s JOIN person p ON p.id = s.person WHERE s.revived_at IS NULL ORDER BY s.since DESC, p.address LIMIT $1::BIGINT
 """
 
 
@@ -70,20 +80,25 @@ class Counter:
 
     def __init__(
         self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None,
-        rooms: Rooms | None = None, mailboxes: Callable[[], list[Row]] = list,
+        rooms: Rooms | None = None, keeper: Keeper | None = None, mailboxes: Callable[[], list[Row]] = list,
     ) -> None:
         self.config, self.books, self.spool, self.rooms, self.mailboxes = config, books, spool, rooms, mailboxes
         found = store or (books.store if books else None)
         assert found is not None  # one of the two is given
         self.store = found
+        self.keeper = keeper or (Keeper(config, books) if books else None)
+        self._sizes: tuple[float, int] = (-DONE_SECONDS, 0)
 
     def handlers(self) -> dict[str, Handler]:
         """By verb; what needs the running gateway is missing without one."""
         reading: dict[str, Handler] = {
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
-            "status": self.status,
+            "status": self.status, "suppressed": self.suppressed,
         }
-        return reading | {"backup": self.backup, "snapshot": self.snapshot, "explain": self.explain} if self.books else reading
+        writing: dict[str, Handler] = {
+            "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
+        }
+        return reading | writing if self.books else reading
 
     # --- Verbs ---
 
@@ -128,6 +143,33 @@ class Counter:
             month_less = {k: v for k, v in row.items() if k != "month"}
             yield month_less | {"subject": subjects.get(row["id"], ""), "ticket": self._key(row["ticket"])}
 
+    def suppressed(self, args: Row) -> Iterator[Row]:
+        """Dead addresses, newest first; an agent's is listed, though we go on writing to it."""
+        policy = self.config.policy
+        for row in self._rows(_SUPPRESSED, _limit(args)):
+            agent = policy.agent_of_address(row["address"])
+            yield row | {"agent": agent.login if agent else None}
+
+    def revive(self, args: Row) -> Iterator[Row]:
+        """Write to ``address`` again."""
+        assert self.books is not None
+        books, now, given = self.books, datetime.now(UTC), str(args.get("address", ""))
+        try:
+            address = canonical(parse_mailbox(given))
+        except AddressError as error:
+            raise MailwicketError(f"{error}; write it as `mailwicket suppressed` lists it") from error
+
+        def write() -> bool:
+            context = books.store.load(Needs(addresses=frozenset({address})), now)
+            rows = revived_by_operator(address, context, str(args["actor"]), now)
+            if rows.suppressions:
+                books.write(rows, {}, now=now, cause="operator")
+            return bool(rows.suppressions)
+
+        if not books.ask(write):
+            raise MailwicketError(f"{address} is not suppressed; `mailwicket suppressed` lists what is")
+        yield {"revived": address}
+
     def waiting(self, args: Row) -> Iterator[Row]:
         """Mail in in/ and bad/, oldest first."""
         waiting = self.spool.waiting(_limit(args))
@@ -154,19 +196,24 @@ class Counter:
         backlog = self.spool.backlog()
         counts = self._rows(
             "SELECT (SELECT count(*) FROM ticket) AS tickets, (SELECT count(*) FROM message) AS messages,"
-            " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced'], state)) AS undelivered"
+            " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced', 'delayed'], state)) AS undelivered"
         )
         yield {
             "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
             "mailboxes": self.mailboxes(),
+            **self._safety(),
         }
 
     def backup(self, args: Row) -> Iterator[Row]:
-        """A backup at ``directory``, or below the state directory."""
+        """A backup at ``directory``, or in the configured one."""
+        assert self.keeper is not None
         given = args.get("directory")
-        place = backup(self.store, Path(str(given)) if given else None)
-        yield {"backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir())}
+        place = self.keeper.backup(Path(str(given)) if given else None)
+        yield {
+            "backup": str(place), "bytes": sum(p.stat().st_size for p in place.iterdir()),
+            "verified": self.config.backup.verify,
+        }
 
     def explain(self, args: Row) -> Iterator[Row]:
         """What would be decided about ``mail``, a parsed mail as JSON gives it; nothing is written."""
@@ -191,6 +238,19 @@ class Counter:
         yield {"snapshot": str(file), "bytes": file.stat().st_size}
 
     # --- Parts ---
+
+    def _safety(self) -> Row:
+        """The newest backup, and what waits to be let go."""
+        newest = next(iter(backup_rows(self.config, datetime.now(UTC))), None)
+        journal = self.config.state / "journal"
+        if time.monotonic() - self._sizes[0] >= DONE_SECONDS:   # a walk over every kept mail
+            self._sizes = time.monotonic(), self.spool.done_bytes()
+        return {
+            "backup": newest["at"] if newest else None, "backup_age_hours": newest["age_hours"] if newest else None,
+            "backup_verified": bool(newest and newest["verified_at"]),
+            "backup_trouble": (self.keeper.trouble if self.keeper else "") or None,
+            "journal_bytes": sum(p.stat().st_size for p in journal.glob("*.log")), "done_bytes": self._sizes[1],
+        }
 
     def _ticket(self, row: Row) -> Row:
         key = self._key(row["id"])
@@ -252,7 +312,9 @@ class Counter:
 
 def offline(config: Config) -> dict[str, Handler]:
     """The reading verbs without a gateway. The caller holds the lock of the state directory."""
-    store = Store.open(config.state, memory_limit=config.memory_limit, read_only=True)
+    store = Store.open(
+        config.state, memory_limit=config.memory_limit, read_only=True, backup=config.backup.directory
+    )
     return Counter(config, None, Spool(config.state / "spool"), store).handlers()
 
 

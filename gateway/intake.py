@@ -25,7 +25,8 @@ from gateway.edge.workers import ParserPool
 from gateway.errors import MailwicketError
 from gateway.pipeline import Rooms, decide
 
-BATCH = 64
+BATCH = 256                     # most mails at once: what the store costs, it costs by the statement
+BATCH_BYTES = 32 * 1024 * 1024  # and what they may weigh together, beyond the first
 TRIES = 3
 log = structlog.get_logger("mailwicket")
 
@@ -72,8 +73,8 @@ class Intake:
         ids = await asyncio.to_thread(self.spool.waiting, BATCH, self._in_flight)
         if not ids:
             return []
-        self._in_flight |= frozenset(ids)
         read = await asyncio.to_thread(self._read, ids)
+        self._in_flight |= frozenset(spool_id for spool_id, _, _ in read)
         mails = await self.pool.parse_many([raw for _, _, raw in read])
         return [
             _Waiting(Spooled(spool_id=i, envelope=e, mail=m), raw)
@@ -81,13 +82,19 @@ class Intake:
         ]
 
     def _read(self, ids: Sequence[str]) -> list[tuple[str, Envelope, bytes]]:
+        """Those of ``ids`` that are one batch; what is left of them waits for the next."""
         out: list[tuple[str, Envelope, bytes]] = []
+        room = BATCH_BYTES
         for spool_id in ids:
+            if room <= 0:
+                break
             try:
                 out.append((spool_id, *self.spool.read(spool_id)))
             except MailwicketError as error:
                 log.error("unreadable", spool_id=spool_id, why=str(error), remedy="look into spool/bad")
                 self.spool.quarantine(spool_id, str(error))
+                continue
+            room -= len(out[-1][2])
         return out
 
     async def _commit(self, batch: list[_Waiting]) -> None:
@@ -151,8 +158,11 @@ class Intake:
 
 
 def _log(waiting: _Waiting, decision: Decision, took: float) -> None:
-    """The one canonical line of a mail."""
+    """The one canonical line of a mail; above it what an operator must set right."""
     rows: Rows = decision.rows
+    for reason in decision.reasons:
+        if reason.code == "agent_unreachable":
+            log.error(reason.code, why=reason.detail, spool_id=decision.spool_id)
     log.info(
         "mail",
         spool_id=decision.spool_id,

@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from gateway.core.conclude import conclude
-from gateway.core.context import Context, absorb
+from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
-from gateway.core.failure import given_up
+from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Policy
 from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
@@ -41,6 +41,7 @@ def decide(
     batch: Sequence[Spooled], context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime
 ) -> tuple[Rows, list[Decision]]:
     """Everything one batch writes, and the decisions in the order of ``batch``."""
+    context = own(context)      # it grows with every mail
     done: list[tuple[Rows, Decision]] = []
     for wave in waves(batch, rooms.policy):
         facts = [understand(spooled, context, rooms.policy) for spooled in wave]
@@ -48,7 +49,7 @@ def decide(
         for one, spooled, names in zip(facts, wave, hits, strict=True):
             decision = conclude(one, spooled, names, context=context, policy=rooms.policy, now=now)
             rows = _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
-            context = absorb(context, rows)
+            context = fold(context, rows)
             done.append((rows, decision))
     order = {spooled.spool_id: n for n, spooled in enumerate(batch)}
     decisions = sorted((d for _, d in done), key=lambda d: order[d.spool_id])
@@ -114,12 +115,15 @@ def _with_outbox(
     )
 
 
-def decide_given_up(mail: OutboxRow, reply: str, context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime) -> Rows:
-    """What follows from a mail of ours that was refused for good; nothing if its ticket is gone."""
+def decide_unsent(mail: OutboxRow, state: Delivery, context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime) -> Rows:
+    """What follows from a mail that was refused for good, or put off too long; nothing if its ticket is gone.
+
+    The context is loaded with the row itself, as it was before this attempt.
+    """
     living = context.living(mail.ticket) if mail.ticket is not None else None
-    if living is None:
+    sent = context.outbox.get(mail.id)
+    if living is None or sent is None:
         return Rows()
-    decision = given_up(
-        mail.id, mail.kind, living.id, mail.recipient, reply, context=context, policy=rooms.policy, now=now
-    )
+    decide = given_up if state.state == "failed" else overdue
+    decision = decide(sent, living.id, state.reply, context=context, policy=rooms.policy, now=now)
     return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)

@@ -20,10 +20,11 @@ import structlog
 from gateway.books import Bookkeeper
 from gateway.core.context import Needs, absorb
 from gateway.core.model import OutboxState
-from gateway.core.retry import SendResult, next_attempt
+from gateway.core.retry import SendResult, is_late, next_attempt, settled
 from gateway.core.rows import Delivery, OutboxRow, Rows
+from gateway.edge.store_read import DONE
 from gateway.mime.assemble import assemble
-from gateway.pipeline import Rooms, decide_given_up, joined
+from gateway.pipeline import Rooms, decide_unsent, joined
 
 AT_ONCE = 100       # rows marked in one frame
 CONNECTIONS = 4
@@ -76,7 +77,7 @@ class Postman:
         for state in states:
             if state.state == "queued":
                 self._push(state)
-            elif state.state == "bounced":
+            elif state.state in DONE:   # a report came in: nothing of it is sent again
                 self._states.pop(state.outbox, None)
         self._wake.set()
 
@@ -121,36 +122,54 @@ class Postman:
         ]
         mails = await self.books.on_writer(self._mark, sending, now)
         gate = asyncio.Semaphore(CONNECTIONS)
+        sending = [s for s in sending if s.outbox in mails]
         results = await asyncio.gather(*(self._send(mails[s.outbox], gate) for s in sending))
         done = datetime.now(UTC)
-        after = [_outcome(s, mails[s.outbox], r, done) for s, r in zip(sending, results, strict=True)]
-        await self.books.on_writer(self._write_outcomes, after, mails, done)
+        tried = [_outcome(s, mails[s.outbox], r, done) for s, r in zip(sending, results, strict=True)]
+        after = await self.books.on_writer(self._write_outcomes, tried, mails, done)
         for state in after:
-            if state.state in ("sent", "failed"):
+            if state.state in DONE:
                 self._states.pop(state.outbox, None)
             else:
                 self._push(state)
             log.info("sent", outbox=state.outbox, state=state.state, attempts=state.attempts, reply=state.reply[:200])
 
     def _mark(self, sending: list[Delivery], now: datetime) -> dict[int, OutboxRow]:
-        self.books.write(Rows(deliveries=tuple(sending)), {}, now=now, cause="send")
-        return self.books.store.outbox_rows([s.outbox for s in sending])
+        """The mails, marked as being sent; not those of which a report came in since they fell due."""
+        known = self.books.store.deliveries([s.outbox for s in sending])
+        over = {number for number, state in known.items() if state.state in DONE}
+        marked = [s for s in sending if s.outbox not in over]
+        if marked:
+            self.books.write(Rows(deliveries=tuple(marked)), {}, now=now, cause="send")
+        return self.books.store.outbox_rows([s.outbox for s in marked])
 
-    def _write_outcomes(self, after: list[Delivery], mails: dict[int, OutboxRow], now: datetime) -> None:
-        """On the writer thread: the states, and word to an agent whose answer was refused for good."""
-        parts = [Rows(deliveries=tuple(after))]
-        failed = [s for s in after if s.state == "failed"]
-        tickets = frozenset(t for s in failed if (t := mails[s.outbox].ticket) is not None)
+    def _write_outcomes(self, tried: list[Delivery], mails: dict[int, OutboxRow], now: datetime) -> list[Delivery]:
+        """On the writer thread: the states as they stand then, and word to agents whose answer is refused or late."""
+        known = self.books.store.deliveries([s.outbox for s in tried])
+        after = [settled(known.get(s.outbox), s) for s in tried]
+        new = [s for s, ours in zip(after, tried, strict=True) if s is ours]
+        late = [s for s in new if is_late(mails[s.outbox].kind, mails[s.outbox].created_at, s)]
+        news = late + [s for s in new if s.state == "failed"]
+        parts = [Rows(deliveries=tuple(new))]
+        tickets = frozenset(t for s in news if (t := mails[s.outbox].ticket) is not None)
         if tickets:
-            addresses = frozenset(agent.address for agent in self.rooms.policy.agents)
-            context = self.books.store.load(Needs(tickets=tickets, addresses=addresses), now)
-            for state in failed:
-                rows = decide_given_up(
-                    mails[state.outbox], state.reply, context, self.rooms, fetch=self.books.fetch, now=now
-                )
+            needs = Needs(
+                tickets=tickets, addresses=frozenset(agent.address for agent in self.rooms.policy.agents),
+                outbox=frozenset(s.outbox for s in news),
+            )
+            context = self.books.store.load(needs, now)
+            for state in news:
+                rows = decide_unsent(mails[state.outbox], state, context, self.rooms, fetch=self.books.fetch, now=now)
                 context = absorb(context, rows)
                 parts.append(rows)
-        self.books.write(joined(parts), {}, now=now, cause="send")
+            # Told: that must be in the same frame as the word itself.
+            told = {s.outbox: replace(s, told_at=now) for s in late}
+            parts[0] = Rows(deliveries=tuple(told.get(s.outbox, s) for s in new))
+            after = [told.get(s.outbox, s) for s in after]
+        if new:
+            self.books.write(joined(parts), {}, now=now, cause="send")
+        _alarm(parts)
+        return after
 
     async def _send(self, mail: OutboxRow, gate: asyncio.Semaphore) -> SendResult:
         async with gate:
@@ -176,3 +195,10 @@ def _outcome(state: Delivery, mail: OutboxRow, result: SendResult, now: datetime
     if again is None:
         return replace(state, state="failed", changed_at=now, reply=reply)
     return replace(state, state="deferred", changed_at=now, next_at=again, reply=reply)
+
+
+def _alarm(parts: Sequence[Rows]) -> None:
+    """What an operator must set right, and nobody may hear of by mail."""
+    for row in (row for rows in parts for row in rows.decisions):
+        if row.code == "agent_unreachable":
+            log.error(row.code, why=row.detail)

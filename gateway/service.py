@@ -39,6 +39,7 @@ from gateway.edge.store import Store
 from gateway.edge.workers import ParserPool
 from gateway.errors import DiskFailed, StateError
 from gateway.intake import Intake
+from gateway.keeper import Keeper
 from gateway.mailboxes import open_mailboxes
 from gateway.mime.compose import Composer
 from gateway.pipeline import Rooms
@@ -94,13 +95,15 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
+        keeper = Keeper(self.config, books)
         counter = Counter(
-            self.config, books, spool, rooms=rooms, mailboxes=lambda: [f for m in mailboxes for f in m.folders()]
+            self.config, books, spool, rooms=rooms, keeper=keeper,
+            mailboxes=lambda: [f for m in mailboxes for f in m.folders()],
         )
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
-        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run())]
+        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run()), asyncio.create_task(keeper.run())]
         asides = [asyncio.create_task(_pulse(notifier, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
@@ -119,6 +122,7 @@ class Gateway:
             await self._close_doors()
             intake.stop()
             postman.stop()
+            keeper.stop()
             for task in (stopped, *asides):
                 task.cancel()
             ended = await asyncio.gather(*rooms_at_work, *asides, return_exceptions=True)
@@ -179,7 +183,9 @@ async def _until_signal(config: Config) -> None:
 
 def open_books(config: Config, spool: Spool) -> Bookkeeper:
     """Journal and store, the store brought up to the journal's end, the spool up to the store."""
-    books = Bookkeeper(spool, Journal(config.state / "journal"), Store.open(config.state, memory_limit=config.memory_limit))
+    books = Bookkeeper(spool, Journal(config.state / "journal"), Store.open(
+        config.state, memory_limit=config.memory_limit, backup=config.backup.directory
+    ))
     applied = books.catch_up()
     if applied:
         log.info("caught_up", frames=applied)

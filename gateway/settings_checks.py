@@ -284,6 +284,12 @@ def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+def _backup(doc: Document) -> Iterator[Problem]:
+    keep = doc.one("backup").get("keep")
+    if keep is not None and keep < 2:
+        yield doc.problem("backup.keep", "keep at least 2: journal and spool forget only what two backups hold", keep)
+
+
 CHECKS: tuple[Check, ...] = (
     _somebody,
     _empty_lists,
@@ -296,6 +302,7 @@ CHECKS: tuple[Check, ...] = (
     _doors,
     _send,
     _rules,
+    _backup,
 )
 WARNINGS: tuple[Check, ...] = (_nobody_vouches, _nothing_is_sent, _clear_text)
 

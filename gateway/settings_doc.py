@@ -56,6 +56,7 @@ SECTIONS = (
     Section(name="agent", meaning="A person who answers, with any mail client.", many=True),
     Section(name="rule", meaning="When a mail is so, then do that. Applied in file order.", many=True),
     Section(name="budgets", meaning="How much automatic mail we send at most; this is what ends mail loops."),
+    Section(name="backup", meaning="A copy of everything once a day; what backups hold, journal and spool may forget."),
     Section(name="log", meaning="What the gateway tells of itself, on standard error."),
 )
 
@@ -169,6 +170,13 @@ _ROWS: tuple[tuple[str, str, Kind, Any, str, Any], ...] = (
         ("automatic_per_ticket_day", "Automatic mails on one ticket in a day."),
         ("tickets_per_address_hour", "New tickets one address may open in an hour; more join the last."),
     )),
+    ("backup", "directory", kind.PATH, None, "Where backups lie; STATE/backup if absent. Another disk is better.",
+     "/mnt/backup/mailwicket"),
+    ("backup", "at", kind.HOUR, "03:30", "When one is made, every day, by the clock of zone; a missed one is made up.",
+     "01:15"),
+    ("backup", "keep", kind.COUNT, 7, "How many are kept, 2 at least.", 14),
+    ("backup", "verify", kind.FLAG, True,
+     "Read each one whole. Without this journal and spool/done grow for ever, since nothing else proves a backup.", False),
     ("log", "format", kind.one_of("console", "json"), "console", "Lines for people or for machines.", "json"),
     ("log", "level", kind.one_of("debug", "info", "warning", "error"), "info", "Least level that is told.",
      "debug"),

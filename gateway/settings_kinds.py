@@ -14,6 +14,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -118,6 +119,14 @@ def _zone(value: Any) -> str:
         return ZoneInfo(text).key
     except (ValueError, OSError, KeyError) as error:     # ZoneInfoNotFoundError is a KeyError
         raise ValueError('write an IANA time zone, such as "Europe/Berlin"') from error
+
+
+def _hour(value: Any) -> time | None:
+    if value == "off":
+        return None
+    if not isinstance(value, str) or not (match := re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", value.strip())):
+        raise ValueError('write hour and minute, such as "03:30", or "off"')
+    return time(int(match[1]), int(match[2]))
 
 
 def _bytes(value: Any) -> int:
@@ -235,6 +244,7 @@ LANGUAGE = Kind(words=" or ".join(LANGUAGES), read=_choice(LANGUAGES))
 FLAG = Kind(words="true or false", read=_flag)
 COUNT = Kind(words="number", read=_count)
 ZONE = Kind(words="IANA zone", read=_zone)
+HOUR = Kind(words='HH:MM or "off"', read=_hour)
 WORKERS = Kind(words="number, 1-64", read=_workers)
 SIZE = Kind(words="size", read=_size)
 MEMORY = Kind(words="size", read=_memory)

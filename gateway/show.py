@@ -42,6 +42,7 @@ _STATUS_STYLE = {
     "bounced": "bold red",
     "uncertain": "red",
     "deferred": "yellow",
+    "delayed": "yellow",
 }
 _MAX_TEXT = 20_000
 
@@ -125,6 +126,13 @@ _OUTBOX = (
     Column(field="reply", title="reply", most=60),
     Column(field="subject", title="subject"),
 )
+_SUPPRESSED = (
+    Column(field="address", title="address", most=60),
+    Column(field="since", title="since", words=moment),
+    Column(field="status", title="status"),
+    Column(field="agent", title="agent"),
+    Column(field="cause", title="cause"),
+)
 _SPOOL = (
     Column(field="spool_id", title="spool id"),
     Column(field="received_at", title="received", words=moment),
@@ -133,6 +141,17 @@ _SPOOL = (
     Column(field="from", title="from", most=40),
     Column(field="to", title="to", most=40),
     Column(field="why", title="why"),
+)
+
+
+_BACKUPS = (
+    Column(field="at", title="made", words=_minute),
+    Column(field="age_hours", title="hours ago", right=True),
+    Column(field="bytes", title="bytes", right=True),
+    Column(field="verified_at", title="verified", words=_minute),
+    Column(field="needs_frames_after", title="frames after", right=True, room=100),
+    Column(field="note", title="note"),
+    Column(field="backup", title="where"),
 )
 
 
@@ -191,9 +210,30 @@ def outbox(rows: Iterable[Row]) -> RenderableType:
     return _Listing(rows, _OUTBOX, "Nothing in the outbox.")
 
 
+def suppressed(rows: Iterable[Row]) -> RenderableType:
+    """{"address","since","status","cause","agent"}"""
+    return _Listing(rows, _SUPPRESSED, "We write to everybody.")
+
+
 def spool(rows: Iterable[Row]) -> RenderableType:
     """{"spool_id","received_at","from","to","size","state"}, and "why" of mail that nobody could read."""
     return _Listing(rows, _SPOOL, "Nothing is waiting.")
+
+
+def backups(rows: Iterable[Row]) -> RenderableType:
+    """{"backup","at","age_hours","bytes","verified_at","needs_frames_after","restorable"}, newest first"""
+    noted = [r if r.get("restorable", True) else {**r, "note": "too old for the journal"} for r in rows]
+    return _Listing(noted, _BACKUPS, "No backups.")
+
+
+def facts(rows: Iterable[Row]) -> RenderableType:
+    """Any rows, one line a fact; what is not known is left out."""
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        for name, value in row.items():
+            if (text := clean(value)):
+                table.add_row(Text(name.replace("_", " "), style="dim"), Text(text, overflow="fold"))
+    return table
 
 
 def progress(rows: Iterable[Row]) -> RenderableType:
@@ -280,7 +320,8 @@ def _why(events: Iterable[Row], reasons: Iterable[Row]) -> Iterable[RenderableTy
 
 # What a mail says by standing there, or its reasons say, is no news under it.
 _SAID_BY_THE_MAIL = {
-    "created", "agent_reply", "customer_reply", "note", "held", "machine_mail", "acknowledged", "bounced",
+    "created", "agent_reply", "customer_reply", "note", "held", "machine_mail", "acknowledged", "bounced", "delayed",
+    "suppressed", "revived",
 }
 _PERSONS = {"assignee", "requester"}    # their before and after are numbers of persons
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from gateway.core import lifecycle
 from gateway.core.address import domain
-from gateway.core.context import AUTOMATIC, AutoSent, Context, Needs, SentMail, StoredMail
+from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, SentMail, StoredMail
 from gateway.core.decision import Decision
-from gateway.core.model import Envelope, Mail, Reason, Spooled
+from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
 from gateway.core.rows import Event, Message, OutboxRow, Rows, Ticket
 from gateway.core.token import Keyring
@@ -28,7 +28,7 @@ from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.parse import parse
-from gateway.pipeline import Rooms, decide, decide_given_up
+from gateway.pipeline import Rooms, decide, decide_unsent
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -204,18 +204,35 @@ class Desk:
 
     def give_up(self, sent: Sent, reply: str) -> Outcome:
         """The other side refused ``sent`` for good."""
+        return self._attempt(sent, "failed", reply)
+
+    def put_off(self, sent: Sent, reply: str) -> Outcome:
+        """The other side has put off ``sent`` for so long that its writer must hear of it."""
+        return self._attempt(sent, "deferred", reply)
+
+    def _attempt(self, sent: Sent, state: OutboxState, reply: str) -> Outcome:
+        """As the postman does: unless a report came in meanwhile, the state and what follows from it."""
         self.now += MINUTE
         tickets = frozenset(() if sent.row.ticket is None else {sent.row.ticket})
         addresses = frozenset(agent.address for agent in self.policy.agents)
-        context = self.context(Needs(tickets=tickets, addresses=addresses))
-        rows = decide_given_up(
-            sent.row, reply, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now
+        context = self.context(Needs(tickets=tickets, addresses=addresses, outbox=frozenset({sent.row.id})))
+        before = context.outbox[sent.row.id].delivery
+        assert before is not None
+        after = replace(
+            before, state=state, changed_at=self.now, next_at=self.now + HOUR, reply=reply,
+            told_at=self.now if state == "deferred" else before.told_at,
         )
-        return self._keep(rows, [])
+        rows = decide_unsent(
+            sent.row, after, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now
+        )
+        return self._keep(replace(rows, deliveries=(after, *rows.deliveries)), [])
 
     def _keep(self, rows: Rows, decisions: list[Decision]) -> Outcome:
         sent = tuple(Sent(row=o, raw=assemble(o, lambda i, _: self.raws[i])) for o in rows.outbox)
         self.all = Rows(**{n: getattr(self.all, n) + getattr(rows, n) for n in Rows.__slots__})
+        # The postman of this desk is never late.
+        out = tuple(replace(d, state="sent", attempts=1) for d in rows.deliveries if d.state == "queued")
+        self.all = replace(self.all, deliveries=self.all.deliveries + out)
         self.sent.extend(sent)
         self.check()
         return Outcome(rows=rows, decisions=tuple(decisions), sent=sent)
@@ -313,6 +330,7 @@ class Desk:
             *(s.message.author for s in stored.values()),
         }
         seen = {i: p for i, p in persons.items() if i in named}
+        deliveries = {d.outbox: d for d in every.deliveries}
         return Context(
             next_seq=len(every.events) + 1, next_ticket=max(self.tickets, default=0) + 1,
             next_message=max(messages, default=0) + 1, next_outbox=len(every.outbox) + 1,
@@ -327,7 +345,7 @@ class Desk:
             outbox={
                 o.id: SentMail(id=o.id, kind=o.kind, rfc_id=o.rfc_id, ticket=o.ticket, message=o.message,
                                recipient=o.recipient, text=o.text, created_at=o.created_at,
-                               bounced=any(d.outbox == o.id and d.state == "bounced" for d in every.deliveries))
+                               delivery=deliveries.get(o.id))
                 for o in outbox.values()
             },
             copies=_grouped((m.body_key, m) for i, m in messages.items() if i in own_copies and m.body_key in asked.body_keys),
@@ -344,6 +362,12 @@ class Desk:
             acknowledged=frozenset(
                 (o.ticket, o.recipient) for o in every.outbox
                 if o.kind == "ack" and o.ticket is not None and o.message in {m.id for m in on}
+            ),
+            suppressions={s.person: s for s in every.suppressions if s.person in seen},
+            bounces=_grouped(
+                (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after)) for e in every.events
+                if e.kind == "bounced" and e.after and e.recorded_at >= self.now - timedelta(days=7)
+                and e.actor in {o.recipient for o in outbox.values()}
             ),
         )
 
@@ -388,7 +412,7 @@ def opened(text: str = "It is on fire.", desk: Desk | None = None, **more: Any) 
     return desk, desk.mail(f"Ann Ames <{ANN}>", SUPPORT, text, **more)
 
 
-def answered(text: str = "Have you tried water?") -> tuple[Desk, Outcome, Outcome]:
+def answered(text: str = "Have you tried water?", desk: Desk | None = None) -> tuple[Desk, Outcome, Outcome]:
     """Ann has written and Anna has answered."""
-    desk, first = opened()
+    desk, first = opened(desk=desk)
     return desk, first, desk.answer(first.to(ANNA)[0], ANNA, text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
+from gateway.core.lifecycle import apply
 from gateway.core.rows import (
     Addressee,
     Attachment,
@@ -23,6 +25,7 @@ from gateway.core.rows import (
     Processed,
     Rows,
     SentId,
+    Suppression,
     Ticket,
     TicketText,
 )
@@ -70,24 +73,24 @@ class Story:
         new = not self.tickets or self.random.random() < 0.5
         persons: tuple[Person, ...] = (self._person(),) if new else ()
         author = persons[0] if new else self.random.choice(self.persons)
-        ticket = self._ticket(author, new)
         note = not new and self.random.random() < 0.3
         held = not new and not note and self.random.random() < 0.3
+        number = len(self.tickets) + 1 if new else self.random.choice(self.tickets).id
+        raw = f"Subject: {self.random.choice(WORDS)}\r\n\r\n".encode() + self.random.randbytes(40)
         message = Message(
-            id=len(self.messages) + 1, ticket=ticket.id, spool_id=spool_id(self.now, len(self.messages)),
+            id=len(self.messages) + 1, ticket=number, spool_id=spool_id(self.now, len(self.messages)),
             author=author.id, at=self.now, mail_class="human", level=1, disposition="held" if held else "apply",
             is_public=not note and not held, hold="commands" if held else None, month=self.now.strftime("%Y-%m"),
-            size=50, sha256="0" * 64, body_key=f"body{len(self.messages)}",
+            size=len(raw), sha256=hashlib.sha256(raw).hexdigest(), body_key=f"body{len(self.messages)}",
         )
         freed: list[Message] = []
         if self.messages and self.messages[-1].hold:
             freed = [replace(self.messages.pop(), hold=None, disposition="apply", is_public=True)]
         self.messages += [*freed, message]
-        if message.is_public:
-            ticket = replace(ticket, last_public=message.id)
-        self.tickets[ticket.id - 1] = ticket
+        event = self._event(number, message, new=new, note=note, held=held)
+        ticket = apply(None if new else self.tickets[number - 1], event)
+        self.tickets[number - 1 :] = [ticket, *self.tickets[number:]]
         outbox = self._outbox(ticket, author, message)
-        raw = f"Subject: {self.random.choice(WORDS)}\r\n\r\n".encode() + self.random.randbytes(40)
         return Rows(
             persons=persons,
             tickets=(replace(ticket, status="void"), ticket),   # two waves of a batch: the last one counts
@@ -116,10 +119,14 @@ class Story:
                 DecisionRow(spool_id=message.spool_id, ordinal=n, ticket=ticket.id, code=f"code{n}", detail=self._words())
                 for n in range(3)
             ),
-            events=(self._event(ticket, message, "created" if new else "note" if note else "held" if held else "customer_reply"),),
+            events=(event,),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
+            suppressions=(Suppression(
+                person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,
+                revived_at=self.now if message.id % 2 else None, revived_by="operator:0" if message.id % 2 else None,
+            ),) if message.id % 3 == 0 else (),
             processed=(Processed(
                 spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
                 message=message.id, at=self.now,
@@ -134,24 +141,16 @@ class Story:
         self.persons.append(Person(id=number, address=f"p{number}@kunde.example", name=self._words(), created_at=self.now))
         return self.persons[-1]
 
-    def _ticket(self, author: Person, new: bool) -> Ticket:
-        if not new:
-            known = self.random.choice(self.tickets)
-            return replace(known, updated_at=self.now, status="open", version=known.version + 1)
-        self.tickets.append(Ticket(
-            id=len(self.tickets) + 1, queue="support", status="new", priority="normal", assignee=None,
-            requester=author.id, tags="", created_at=self.now, updated_at=self.now, first_reply_at=None,
-            solved_at=None, last_customer_at=self.now, last_agent_at=None, last_agent=None, last_public=None,
-            merged_into=None, version=1,
-        ))
-        return self.tickets[-1]
-
-    def _event(self, ticket: Ticket, message: Message, kind: str) -> Event:
+    def _event(self, ticket: int, message: Message, *, new: bool, note: bool, held: bool) -> Event:
+        """Of which the ticket is the fold: it is created, opened by the next word, then answered."""
         self.seq += 1
+        opens = not new and not note and not held and self.tickets[ticket - 1].status == "new"
         return Event(
-            seq=self.seq, ticket=ticket.id, at=self.now, recorded_at=self.now, kind=kind,  # type: ignore[arg-type]
+            seq=self.seq, ticket=ticket, at=self.now, recorded_at=self.now,
+            kind="created" if new else "note" if note else "held" if held else "status" if opens else "customer_reply",
             actor_kind="customer", actor=message.author, cause=message.spool_id, message=message.id,
-            is_public=message.is_public, is_auto=False, before=None, after=None,
+            is_public=message.is_public, is_auto=False, before="new" if opens else None,
+            after="support" if new else "open" if opens else None,
         )
 
     def _outbox(self, ticket: Ticket, to: Person, message: Message) -> OutboxRow:

@@ -31,15 +31,13 @@ DOORS = {
     "duckdb": r"edge\.\w+|counter",
     "jinja2": r"mime\.compose",
     "mailparser": r"mime\.library",
-    "msgspec": r"edge\.\w+|restore",
+    "msgspec": r"edge\.\w+",
     "nh3": r"mime\.text",
     "rich": r"cli|show|demo|explain",
 }
 MODULE, CORE_MODULE, FUNCTION = 450, 320, 60
 # What is larger, its bound, and why; whoever cuts it below the rule takes it off the list.
-LARGE = {
-    "gateway/core/context.py:absorb": 90,       # one line a table
-}
+LARGE: dict[str, int] = {}
 
 
 def module(path: Path) -> str:

@@ -13,14 +13,15 @@ import pytest
 from gateway import counter as counters
 from gateway.books import Bookkeeper
 from gateway.config import Config, load
-from gateway.core.rows import Rows
+from gateway.core.rows import Person, Rows, Suppression
 from gateway.counter import Counter, offline
+from gateway.edge import frames
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
 from gateway.errors import MailwicketError, StateError
 from tests.edge.desk import ENVELOPE, Desk
-from tests.strategies import Story
+from tests.strategies import START, Story
 
 
 @pytest.fixture
@@ -91,6 +92,36 @@ def test_outbox_shows_what_is_not_sent_first(counter: Counter, story: Story) -> 
     assert rows[-1]["state"] == "failed" and rows[-1]["reply"] == "550 no"
     assert rows[-1]["subject"] == "x"
     assert len(ask(counter, "outbox", all=True)) == len(story.deliveries)
+
+
+def test_dead_addresses_are_listed_and_revived_through_the_journal(counter: Counter, story: Story) -> None:
+    rows = ask(counter, "suppressed")
+    assert rows and {"address", "since", "status", "cause", "agent"} == set(rows[0])
+    address = rows[0]["address"]
+    assert ask(counter, "revive", address=address.upper()) == [{"revived": address}]
+    assert address not in {r["address"] for r in ask(counter, "suppressed")}
+    assert counter.books is not None
+    *_, (seq, payload) = counter.books.journal.frames(1)
+    frame = frames.decode(payload)
+    assert (seq, frame.cause, frame.rows.suppressions[0].revived_by) == (4, "operator", "operator:0")
+    with pytest.raises(MailwicketError, match="is not suppressed; `mailwicket suppressed` lists"):
+        ask(counter, "revive", address=address)
+
+
+@pytest.mark.parametrize("address", ["", "nobody", "nobody@here.example", "a b@c"])
+def test_revive_of_what_is_not_suppressed_says_where_to_look(counter: Counter, address: str) -> None:
+    with pytest.raises(MailwicketError, match="mailwicket suppressed"):
+        ask(counter, "revive", address=address)
+
+
+def test_an_agents_dead_address_is_listed_with_his_login(config: Config, counter: Counter) -> None:
+    agent = config.policy.agents[0]
+    at = START
+    counter.store.write(4, Rows(
+        persons=(Person(id=900, address=agent.address, name="", created_at=at),),
+        suppressions=(Suppression(person=900, since=at, status="5.1.1", cause="outbox:1"),),
+    ), {})
+    assert {r["agent"] for r in ask(counter, "suppressed") if r["address"] == agent.address} == {agent.login}
 
 
 def test_spool_lists_waiting_and_bad_mail(counter: Counter) -> None:

@@ -57,7 +57,8 @@ def verbs_table() -> str:
                 word += f" {options.get('metavar', names[-1].lstrip('-').upper())}"
             if options.get("nargs") == "+":
                 word += " …"
-            words.append(f"[{word}]" if names[-1].startswith("-") else word)
+            optional = names[-1].startswith("-") or options.get("nargs") == "?"
+            words.append(f"[{word}]" if optional else word)
         rows.append((f"`{' '.join(words)}`", verb.help))
     return table(("command", "what it does"), rows)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core import suppress
 from gateway.core.command import parse_action
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
@@ -153,6 +154,18 @@ def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
             )
 
 
+def _revive(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
+    """Only of this ticket: an agent who writes to somebody else's customer does so on that one's ticket."""
+    on_it = {f.person for f in ledger.followers(ticket)}
+    dead = {ledger.address(row.person): row for p in on_it if (row := suppress.stopped(p, ledger, policy))}
+    row = dead.get(args)
+    if row is None:
+        listed = ", ".join(sorted(dead))
+        raise Refused(f"on this ticket we do not write to {listed}" if listed else "we write to everybody on this ticket")
+    suppress.revive(row, ledger)
+    ledger.event(ticket, "revived", actor=actor.person, actor_kind=actor.kind, after=str(row.person), cause=actor.cause)
+
+
 Act = Callable[[Ledger, int, str, Actor, Policy], None]
 ACTS: Final[dict[str, Act]] = {
     "status": _status,
@@ -160,4 +173,5 @@ ACTS: Final[dict[str, Act]] = {
     "priority": _priority,
     "tag": _tag,
     "merge": _merge,
+    "revive": _revive,
 }

@@ -94,11 +94,10 @@ def _acknowledged(ticket: int | None, person: int | None, context: Context) -> s
 
 def _ack_budget(address: str, context: Context, policy: Policy, now: datetime) -> str | None:
     limits = policy.budgets
-    acks = [mail for mail in context.automatic if mail.kind in ACKS]
     # What was sent stands in the outbox by canonical address.
     known, behind = _mailbox(canonical(address)), f"@{domain(address)}"
-    to_address = [mail for mail in acks if _mailbox(mail.address) == known]
-    to_domain = [mail for mail in acks if mail.address.endswith(behind)]
+    to_domain = [mail for mail in context.automatic if mail.address.endswith(behind) and mail.kind in ACKS]
+    to_address = [mail for mail in to_domain if _mailbox(mail.address) == known]
     what = "acknowledgements to"
     return (
         _over(to_address, HOUR, limits.acks_per_address_hour, f"{what} {address}", now)

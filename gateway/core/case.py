@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from gateway.core import relay, suppress
 from gateway.core.address import canonical
 from gateway.core.context import Context
 from gateway.core.decision import Decision, Draft, PartRef
@@ -46,6 +47,7 @@ class Case:
     context: Context
     policy: Policy
     ledger: Ledger
+    revived: int | None = None      # the writer, whose address was thought dead until this mail
 
     @property
     def ticket(self) -> int | None:
@@ -106,7 +108,6 @@ def case_of(
     facts: Facts, spooled: Spooled, hits: tuple[str, ...], context: Context, policy: Policy, now: datetime
 ) -> Case:
     ledger = Ledger(context, spooled.spool_id, spooled.envelope.received_at, now)
-    case = Case(facts=facts, spooled=spooled, hits=hits, context=context, policy=policy, ledger=ledger)
     if spooled.envelope.origin:
         ledger.why("origin", spooled.envelope.origin)
     ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
@@ -116,7 +117,10 @@ def case_of(
         ledger.why("opaque", spooled.mail.opaque)
     for name in hits:
         ledger.why("rule", name)
-    return case
+    return Case(
+        facts=facts, spooled=spooled, hits=hits, context=context, policy=policy, ledger=ledger,
+        revived=suppress.returned(facts, ledger),
+    )
 
 
 def is_agents(case: Case) -> bool:
@@ -145,6 +149,8 @@ def store(
     facts, mail, ledger = case.facts, case.spooled.mail, case.ledger
     number = ledger.new_message() if message is None else message
     author = case.author()
+    mails = _sendable(case, drafts, number)
+    _welcome(case, ticket)
     row = Message(
         id=number, ticket=ticket, spool_id=facts.spool_id, author=author, at=facts.received_at,
         mail_class=facts.mail_class, level=facts.identity.level, disposition=disposition, is_public=is_public,
@@ -164,17 +170,40 @@ def store(
         **_paper(case, disposition, number, ticket),
     )
     return Decision(
-        spool_id=facts.spool_id, disposition=disposition, rows=rows, drafts=tuple(drafts),
+        spool_id=facts.spool_id, disposition=disposition, rows=rows, drafts=mails,
         reasons=tuple(ledger.reasons),
     )
 
 
 def link(case: Case, message: int | None, ticket: int | None, *, sent_ids: tuple[SentId, ...] = ()) -> Decision:
     """End the case of a mail that is stored already, as a message or (None) as what we sent: it is recorded."""
+    _welcome(case, ticket)
     rows = case.ledger.close(**_paper(case, "copy", message, ticket), sent_ids=sent_ids)
     return Decision(
         spool_id=case.facts.spool_id, disposition="copy", rows=rows, drafts=(), reasons=tuple(case.ledger.reasons)
     )
+
+
+def _sendable(case: Case, drafts: Iterable[Draft], message: int) -> tuple[Draft, ...]:
+    """The drafts without those to dead addresses; of an answer that stays its writer is told at once."""
+    ledger, policy = case.ledger, case.policy
+    mails, stayed = suppress.withhold(drafts, ledger, policy)
+    rows = [row for d in stayed if d.kind == "reply" and (row := suppress.stopped(d.recipient, ledger, policy))]
+    if rows and case.agent is not None:
+        mails.append(relay.answer_agent(
+            "undelivered", case.agent, case.facts, case.spooled.mail, message, ledger, policy, template="withheld",
+            addresses=[
+                {"address": ledger.address(r.person), "since": suppress.day(r.since), "status": r.status} for r in rows
+            ],
+        ))
+    return tuple(mails)
+
+
+def _welcome(case: Case, ticket: int | None) -> None:
+    if case.revived is not None and ticket is not None:
+        case.ledger.event(
+            ticket, "revived", actor=case.revived, actor_kind="customer", is_auto=True, after=str(case.revived)
+        )
 
 
 def afresh(case: Case) -> Case:

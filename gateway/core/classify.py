@@ -126,8 +126,7 @@ def _complaint(look: _Look) -> str:
 def _receipt(look: _Look) -> str:
     if look.mail.report_type.casefold() == "disposition-notification":
         return "a read receipt (RFC 8098)"
-    # RFC 3464 §2.3.3: actions delivered, relayed and expanded come with a status of class 2.
-    good = [report.status.startswith("2.") for report in look.mail.reports]
+    good = [report.delivered for report in look.mail.reports]   # RFC 3464 §2.3.3
     return "a report of successful delivery (RFC 3464)" if good and all(good) else ""
 
 
@@ -226,6 +225,6 @@ def classify(
     for row in ROWS:
         why = row.test(look)
         if why:
-            bounces = mail.reports if row.mail_class == "bounce" else ()
+            bounces = mail.reports if row.mail_class in ("bounce", "receipt") else ()
             return Classification(mail_class=row.mail_class, why=f"{why} (row {row.number})", bounces=bounces)
     return Classification(mail_class="human", why="no sign of a machine (row 16)")

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
-from gateway.core.command_value import choice, fold, nothing, person, tags, text, ticket
+from gateway.core.command_value import choice, fold, mailbox, nothing, person, tags, text, ticket
 from gateway.core.model import Command, CommandBlock, Level
 
 MOST_LINES = 10         # ruling 8
@@ -88,6 +88,9 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow(name="merge", aliases=("zusammenführen",), syntax="#merge ABC-123", by_rule=False,
                help="this ticket becomes part of that one, for ever",
                help_de="dieses Ticket geht für immer in jenem auf"),
+    CommandRow(name="revive", aliases=("reaktivieren",), syntax="#revive ADDRESS", by_rule=False,
+               help="write to this address again, though mail to it came back",
+               help_de="dieser Adresse wieder schreiben, obwohl Mail von dort zurückkam"),
     CommandRow(name="send", aliases=("senden",), syntax="#send", by_rule=False,
                help="send the held mail after all", help_de="die angehaltene Mail doch senden"),
     CommandRow(name="why", aliases=("warum",), syntax="#why", by_rule=False,     # reads history: L3
@@ -102,6 +105,7 @@ STATUSES: Final[dict[str, tuple[str, ...]]] = {
 PRIORITIES: Final[dict[str, tuple[str, ...]]] = {
     "low": ("1", "niedrig"), "normal": ("2", "mittel"), "high": ("3", "hoch"), "urgent": ("4", "dringend"),
 }
+REPEATED: Final = ("tag", "revive")     # several of these add up
 TEXTUAL: Final = ("note", "public")     # their value is the first line of the message
 _HASH = re.compile(r"#([ \t]*)([^\s:=]*)(.*)", re.DOTALL)
 _KEY = re.compile(r"()([^\W\d_]{1,40})[ \t]*(:.*)", re.DOTALL)
@@ -205,7 +209,7 @@ class _Reader:
     def _add(self, row: CommandRow, value: str, line: str) -> None:
         command = _command(row, value, line)
         for other in self.commands:
-            if command.name != "tag" and _sort(other.name) == _sort(command.name) and (
+            if command.name not in REPEATED and _sort(other.name) == _sort(command.name) and (
                 other.name, other.args
             ) != (command.name, command.args):
                 raise ValueError(f"{other.line} stands above and says otherwise; leave one of them")
@@ -298,6 +302,7 @@ VALUES: Final[dict[str, Callable[[str], str]]] = {
     "note": text,
     "public": text,
     "merge": ticket,
+    "revive": mailbox,
     "send": nothing,
     "why": nothing,
     "help": nothing,

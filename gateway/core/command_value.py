@@ -62,6 +62,15 @@ def person(value: str) -> str:
         raise ValueError("write a login, an address, me or none: #assign anna") from None
 
 
+def mailbox(value: str) -> str:
+    """A canonical address, as mail programs write it: bare, in angle brackets, or with mailto: from a link."""
+    bare = value.partition("<")[2].partition(">")[0] if "<" in value else value
+    try:
+        return canonical(parse_mailbox(bare.removeprefix("mailto:")))
+    except ValueError:
+        raise ValueError("write the address: #revive ann@acme.example") from None
+
+
 def tags(value: str) -> str:
     """``+a -b``: tags to add and to remove, each once; without a sign a tag is added."""
     signs: dict[str, str] = {}

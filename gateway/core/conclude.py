@@ -7,23 +7,22 @@ effects of the classes are architecture ruling 6; second copies ruling 2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from gateway.core import act, relay
+from gateway.core import act, relay, suppress
 from gateway.core.answer import agent_mail
+from gateway.core.bounce import is_report, report
 from gateway.core.budget import why_no_ack
 from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, store
 from gateway.core.context import Context
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
 from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
-from gateway.core.failure import writer
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import ActorKind, Facts, Report, Spooled
+from gateway.core.model import ActorKind, Facts, Spooled
 from gateway.core.policy import Policy
-from gateway.core.rows import Delivery, Ticket
+from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key
 
@@ -53,10 +52,6 @@ def _is_known_content(case: Case) -> bool:
 
 def _log_only(case: Case) -> bool:
     return case.facts.mail_class in ("own", "complaint", "receipt")
-
-
-def _is_bounce(case: Case) -> bool:
-    return case.facts.mail_class == "bounce"
 
 
 def _is_automatic(case: Case) -> bool:
@@ -95,37 +90,6 @@ def _read_again(case: Case) -> Decision:
 def _log(case: Case) -> Decision:
     case.ledger.why("logged", f"{case.facts.mail_class} mail is kept without a ticket")
     return store(case, "log", ticket=None)
-
-
-def _bounce(case: Case) -> Decision:
-    """A report changes the outbox row it proves to speak of, and nothing else."""
-    sent = case.context.outbox.get(case.facts.bounced_outbox or 0)
-    if sent is None:
-        case.ledger.why("unmatched_bounce", "it names no mail of ours by address or Message-ID")
-        return store(case, "log", ticket=None)
-    report = next(iter(case.facts.bounces), Report(recipient="", status="", permanent=True))
-    living = case.context.living(sent.ticket) if sent.ticket is not None else None
-    ticket = living.id if living is not None else None
-    message = case.ledger.new_message()
-    drafts: list[Draft] = []
-    deliveries: tuple[Delivery, ...] = ()
-    if report.permanent:
-        words = f"{report.status} {report.diagnostic}".strip()
-        deliveries = (Delivery(
-            outbox=sent.id, state="bounced", attempts=1, next_at=case.ledger.now, changed_at=case.ledger.now,
-            reply=words[:500],
-        ),)
-    if ticket is not None:
-        case.ledger.event(
-            ticket, "bounced", actor=sent.recipient, actor_kind="system", message=message, is_auto=True,
-            after=report.status or ("5.0.0" if report.permanent else "4.0.0"),
-        )
-        agent = writer(ticket, case.ledger, case.policy)
-        if report.permanent and sent.kind == "reply" and not sent.bounced and agent is not None:
-            known = replace(report, recipient=case.ledger.address(sent.recipient) or report.recipient)
-            drafts = [relay.undelivered(ticket, agent, known, message, case.ledger, case.policy)]
-    case.ledger.why("bounced", f"outbox {sent.id} to {report.recipient or 'its recipient'}: {report.status}")
-    return store(case, "apply", ticket=ticket, message=message, drafts=drafts, deliveries=deliveries)
 
 
 def _automatic(case: Case) -> Decision:
@@ -253,9 +217,12 @@ def _no_answer(case: Case) -> str | None:
     mail = case.spooled.mail
     if mail.opaque is not None:
         return f"the mail was not read: {mail.opaque}"
+    if mail.ambiguous is not None:
+        return f"From is ambiguous: {mail.ambiguous}"
     if case.spooled.envelope.reread:
         return "its folder was read anew: who was to be answered has been"
-    return None if mail.ambiguous is None else f"From is ambiguous: {mail.ambiguous}"
+    dead = suppress.stopped(case.author(), case.ledger, case.policy)
+    return suppress.why(dead, case.ledger) if dead else None
 
 
 def _flooded(case: Case) -> Ticket | None:
@@ -313,10 +280,11 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
         # Nobody gets a second copy; but To and Cc of an unproven mail may say what never happened.
         agents = relay.readers(state, case.ledger, case.policy, but=(case.facts.identity.address,))
     to_cc = case.others()
+    dead = suppress.stopped(case.author(), case.ledger, case.policy)
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
         **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", "unproven": case.unproven(),
-           **values},
+           "dead_since": suppress.day(dead.since) if dead else "", **values},
     )
 
 
@@ -325,8 +293,8 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_is_known_content, _read_again),
     (is_own_sent, own_sent),
     (is_direct, direct),
+    (is_report, report),
     (_log_only, _log),
-    (_is_bounce, _bounce),
     (is_copy, second_copy),
     (_is_automatic, _automatic),
     (_is_unasked_bulk, _unasked_bulk),

@@ -1,25 +1,38 @@
 """The slice of stored state that a batch of decisions may see, and how a decision changes it.
 
 ``needs`` says, from parsed mail alone, what a batch will ask about; the store loads all of it
-in a few set-wise queries (edge/store.load). ``absorb`` folds a decision back in, so that a later
+in a few set-wise queries (edge/store.load). ``absorb`` puts a decision back in, so that a later
 mail of the same batch sees what an earlier one did (architecture ruling 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.core.model import OutgoingKind, Reason
-from gateway.core.rows import Attachment, MailId, Message, MessageText, Participant, Person, Rows, Ticket
+from gateway.core.rows import (
+    Attachment,
+    Delivery,
+    MailId,
+    Message,
+    MessageText,
+    Participant,
+    Person,
+    Rows,
+    Suppression,
+    Ticket,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
-AUTOMATIC: frozenset[OutgoingKind] = frozenset(("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered"))
+AUTOMATIC: frozenset[OutgoingKind] = frozenset(
+    ("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +62,7 @@ class SentMail:
     recipient: int
     text: str
     created_at: datetime
-    bounced: bool = False
+    delivery: Delivery | None = None    # how far it got; None: not written down yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,15 @@ class AutoSent:
     ticket: int | None
     kind: OutgoingKind
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """An event ``bounced``: a mail to somebody was lost for good. ``seq`` is the event's."""
+
+    seq: int
+    at: datetime
+    status: str                     # RFC 3463
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +126,8 @@ class Context:
     held_notice_at: dict[str, datetime] = field(default_factory=dict)     # address -> last notice of unproven mail
     reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)  # ticket -> reasons, newest mail first
     acknowledged: frozenset[tuple[int, int]] = frozenset()                # (ticket, person)
+    suppressions: dict[int, Suppression] = field(default_factory=dict)    # of persons, revived ones too
+    bounces: dict[int, tuple[Bounce, ...]] = field(default_factory=dict)  # of the last 7 days, by recipient of ``outbox``
 
     def living(self, ticket: int) -> Ticket | None:
         """The ticket that ``ticket`` became after merges, or None if it is unknown."""
@@ -120,8 +144,22 @@ class Context:
 
 
 def absorb(context: Context, rows: Rows) -> Context:
-    """``context`` as it is after ``rows`` were written. Dictionaries are copied, never changed."""
-    persons = {p.id: p for p in rows.persons}
+    """``context`` as it is after ``rows`` were written; ``context`` itself stays as it was."""
+    return fold(own(context), rows)
+
+
+def own(context: Context) -> Context:
+    """A copy that shares no dictionary with ``context``, so that ``fold`` may change it."""
+    found = ((f.name, getattr(context, f.name)) for f in fields(Context))
+    copies: dict[str, Any] = {name: dict(value) for name, value in found if isinstance(value, dict)}
+    return replace(context, **copies)
+
+
+def fold(context: Context, rows: Rows) -> Context:
+    """As ``absorb``, but the dictionaries of ``context`` are changed: whoever has it must use the result instead.
+
+    For a batch, where copying all that was loaded for every mail would cost its square.
+    """
     texts = {t.message: t for t in rows.message_texts}
     own_id = {i.message: i.rfc_id for i in rows.mail_ids if i.role == "self"}
     stored = {
@@ -132,11 +170,36 @@ def absorb(context: Context, rows: Rows) -> Context:
         for m in rows.messages if m.id in texts
     }
     # A held mail that was released: the row changes, its text does not.
-    stored |= {
+    context.stored.update({
         m.id: replace(context.stored[m.id], message=m)
         for m in rows.messages if m.id not in texts and m.id in context.stored
-    }
-    known = {**context.persons, **persons}
+    })
+    context.stored.update(stored)
+    _group(context.threads, _asked(context, rows, stored))
+    context.tickets.update((t.id, t) for t in rows.tickets)
+    context.subjects.update((t.ticket, t.subject) for t in rows.ticket_texts)
+    context.persons.update((p.id, p) for p in rows.persons)
+    context.person_ids.update((p.address, p.id) for p in rows.persons)
+    _group(context.participants, ((p.ticket, p) for p in rows.participants))
+    for a in rows.addressees:
+        context.addressees[a.ticket] = context.addressees.get(a.ticket, frozenset()) | {a.person_address}
+    _group(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids))
+    _sent(context.outbox, rows)
+    _group(context.copies, ((m.body_key, m) for m in rows.messages))
+    context.sent_ids.update((s.rfc_id, s.outbox) for s in rows.sent_ids)
+    context.delivery_keys.update((p.delivery_key, p.message) for p in rows.processed)
+    context.contents.update((m.sha256, m.id) for m in rows.messages)
+    known = context.persons
+    _group(context.opened, (
+        (known[e.actor].address, e.ticket) for e in rows.events if e.kind == "created" and e.actor in known
+    ))
+    _group(context.notes, ((e.ticket, e.message) for e in rows.events if e.kind == "note" and e.message))
+    _group(context.bounces, (
+        (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after))
+        for e in rows.events if e.kind == "bounced" and e.actor is not None and e.after
+    ))
+    context.suppressions.update((s.person, s) for s in rows.suppressions)
+    context.held_notice_at.update((o.rcpt_to, o.created_at) for o in rows.outbox if o.kind == "unproven_notice")
     return replace(
         context,
         next_seq=max([context.next_seq, *(e.seq + 1 for e in rows.events)]),
@@ -144,43 +207,10 @@ def absorb(context: Context, rows: Rows) -> Context:
         next_message=max([context.next_message, *(m.id + 1 for m in rows.messages)]),
         next_outbox=max([context.next_outbox, *(o.id + 1 for o in rows.outbox)]),
         next_person=max([context.next_person, *(p.id + 1 for p in rows.persons)]),
-        tickets={**context.tickets, **{t.id: t for t in rows.tickets}},
-        subjects={**context.subjects, **{t.ticket: t.subject for t in rows.ticket_texts}},
-        persons=known,
-        person_ids={**context.person_ids, **{p.address: p.id for p in rows.persons}},
-        participants=_grouped(context.participants, ((p.ticket, p) for p in rows.participants)),
-        addressees={
-            **context.addressees,
-            **{
-                t: context.addressees.get(t, frozenset()) | {a.person_address for a in rows.addressees if a.ticket == t}
-                for t in {a.ticket for a in rows.addressees}
-            },
-        },
-        mail_ids=_grouped(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids)),
-        outbox=_sent(context, rows),
-        copies=_grouped(context.copies, ((m.body_key, m) for m in rows.messages)),
-        sent_ids={**context.sent_ids, **{s.rfc_id: s.outbox for s in rows.sent_ids}},
-        delivery_keys={**context.delivery_keys, **{p.delivery_key: p.message for p in rows.processed}},
-        contents={**context.contents, **{m.sha256: m.id for m in rows.messages}},
         automatic=context.automatic + tuple(
             AutoSent(address=o.rcpt_to, ticket=o.ticket, kind=o.kind, at=o.created_at)
             for o in rows.outbox if o.kind in AUTOMATIC
         ),
-        opened=_grouped(
-            context.opened,
-            (
-                (known[e.actor].address, e.ticket)
-                for e in rows.events if e.kind == "created" and e.actor in known
-            ),
-        ),
-        stored={**context.stored, **stored},
-        notes=_grouped(
-            context.notes, ((e.ticket, e.message) for e in rows.events if e.kind == "note" and e.message)
-        ),
-        threads=_grouped(context.threads, _asked(context, rows, stored)),
-        held_notice_at={
-            **context.held_notice_at, **{o.rcpt_to: o.created_at for o in rows.outbox if o.kind == "unproven_notice"}
-        },
         acknowledged=context.acknowledged | {
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
@@ -189,34 +219,28 @@ def absorb(context: Context, rows: Rows) -> Context:
 
 def _asked(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> Iterator[tuple[int, str]]:
     """Message-IDs of public mail from the customers' side: what their mail programs know a thread by."""
-    side = {
-        (p.ticket, p.person)
-        for p in (*rows.participants, *(p for found in context.participants.values() for p in found))
-        if p.role != "holder"
-    }
     for event in rows.events:
         mail = stored.get(event.message) if event.is_public and event.message is not None else None
         if mail is None or not mail.rfc_id or mail.message.mail_class != "human":
             continue
-        if (event.ticket, mail.message.author) in side:
+        before = context.participants.get(event.ticket, ())
+        side = (*before, *(p for p in rows.participants if p.ticket == event.ticket))
+        if any(p.person == mail.message.author and p.role != "holder" for p in side):
             yield event.ticket, mail.rfc_id
 
 
-def _sent(context: Context, rows: Rows) -> dict[int, SentMail]:
-    new = {
-        o.id: SentMail(
+def _sent(outbox: dict[int, SentMail], rows: Rows) -> None:
+    outbox.update(
+        (o.id, SentMail(
             id=o.id, kind=o.kind, rfc_id=o.rfc_id, ticket=o.ticket, message=o.message, recipient=o.recipient,
             text=o.text, created_at=o.created_at,
-        )
+        ))
         for o in rows.outbox
-    }
-    back = {d.outbox for d in rows.deliveries if d.state == "bounced"}
-    known = context.outbox | new
-    return known | {i: replace(known[i], bounced=True) for i in back if i in known}
+    )
+    outbox.update((d.outbox, replace(outbox[d.outbox], delivery=d)) for d in rows.deliveries if d.outbox in outbox)
 
 
-def _grouped(before: dict[K, tuple[V, ...]], more: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
-    out = dict(before)
+def _group(groups: dict[K, tuple[V, ...]], more: Iterable[tuple[K, V]]) -> None:
+    """Put each value behind the others of its key, once."""
     for key, value in more:
-        out[key] = (*(v for v in out.get(key, ()) if v != value), value)
-    return out
+        groups[key] = (*(v for v in groups.get(key, ()) if v != value), value)

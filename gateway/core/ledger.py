@@ -13,7 +13,7 @@ from datetime import datetime
 from gateway.core import lifecycle
 from gateway.core.context import Context
 from gateway.core.model import ActorKind, EventKind, Reason, Role
-from gateway.core.rows import Event, Participant, Person, Rows, Ticket, TicketText
+from gateway.core.rows import Event, Participant, Person, Rows, Suppression, Ticket, TicketText
 
 
 class Ledger:
@@ -31,6 +31,7 @@ class Ledger:
         self._persons: dict[str, Person] = {}
         self._participants: list[Participant] = []
         self._texts: list[TicketText] = []
+        self._suppressions: dict[int, Suppression] = {}
 
     def why(self, code: str, detail: str = "") -> None:
         self.reasons.append(Reason(code=code, detail=detail))
@@ -104,6 +105,13 @@ class Ledger:
     def followers(self, ticket: int) -> tuple[Participant, ...]:
         return self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
 
+    def suppression(self, person: int) -> Suppression | None:
+        """The row of a person, revived or not; core/suppress.py tells what it means."""
+        return self._suppressions.get(person) or self.context.suppressions.get(person)
+
+    def suppress(self, row: Suppression) -> None:
+        self._suppressions[row.person] = row
+
     def new_texts(self) -> tuple[TicketText, ...]:
         return tuple(self._texts)
 
@@ -115,5 +123,6 @@ class Ledger:
             ticket_texts=tuple(self._texts),
             participants=tuple(self._participants),
             events=tuple(self._events),
+            suppressions=tuple(self._suppressions.values()),
             **more,  # type: ignore[arg-type]
         )

@@ -200,4 +200,7 @@ CHANGES: Final[dict[EventKind, Callable[[Ticket, Event], Changes]]] = {
     "linked": _counted,
     "acknowledged": _touched,
     "bounced": _touched,
+    "delayed": _counted,
+    "suppressed": _counted,
+    "revived": _counted,
 }

@@ -31,14 +31,17 @@ EventKind = Literal[
     "status", "assignee", "priority", "queue", "tag_added", "tag_removed",
     "participant_added", "merged_into", "merged_from", "linked",
     "acknowledged",     # an acknowledgement was queued
-    "bounced",          # a mail of ours came back; after = RFC 3463 status
+    "bounced",          # a mail of ours came back; after = RFC 3463 status, None if nobody said one
+    "delayed",          # a mail of ours is late; after = RFC 3463 status
+    "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
+    "revived",          # we write again to the person whose id is in after
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[
     "ack", "reply", "notice", "note_notice", "brief", "held_notice", "unproven_notice", "result", "undelivered",
-    "reply_rule",
+    "reply_rule", "delayed_notice",
 ]
-OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced"]
+OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
 Role = Literal["requester", "cc", "holder"]     # on a ticket; a holder only has somebody else's reply address
 Disposition = Literal["apply", "held", "log", "copy"]
@@ -108,6 +111,7 @@ class Report:
     status: str           # "5.1.1", or "" if none was given
     permanent: bool
     diagnostic: str = ""
+    delivered: bool = False     # RFC 3464 §2.3.3: delivered, relayed or expanded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ def to_agents(
             values={
                 **footer_values(state, ledger, policy), "author_name": author.name, "author_address": author.address,
                 "text": _short(content.text, MOST_SHOWN), "html": content.html, "left_out": left_out, "first": False, "holder": "", "outsider": "",
-                "opaque": "", "unproven": "",
+                "opaque": "", "unproven": "", "dead_since": "",
                 "suggested_cc": [], "possible": "", "to_cc": [], **values,
             },
         ))
@@ -196,20 +196,24 @@ def answer_agent(
     )
 
 
-def undelivered(ticket: int, agent: Agent, report: Report, message: int | None, ledger: Ledger, policy: Policy) -> Draft:
-    """A public answer came back: its writer is told, once."""
+def undelivered(
+    ticket: int, agent: Agent, report: Report, message: int | None, ledger: Ledger, policy: Policy,
+    *, kind: OutgoingKind = "undelivered", template: str = "undelivered", **values: object,
+) -> Draft:
+    """A mail of ours came back or is late: ``agent`` is told in the words of ``template``."""
     state = ledger.ticket(ticket)
     person = ledger.person(agent.address, agent.name)
     queue = policy.queue(state.queue)
     way = way_to_agent(Token(role="a", ticket=ticket, party=person), queue, policy)
     return Draft(
-        kind="undelivered", template="undelivered", language=agent.language, ticket=ticket, message=message,
+        kind=kind, template=template, language=agent.language, ticket=ticket, message=message,
         recipient=person, rcpt_to=agent.address, from_name=queue.from_name, from_address=way.from_address,
-        reply_to=way.reply_to, mail_from=way.mail_from, to_name=agent.name, subject=subject_of(ticket, ledger), signed_kind="x", in_reply_to=None,
+        reply_to=way.reply_to, mail_from=way.mail_from, to_name=agent.name, subject=subject_of(ticket, ledger),
+        signed_kind="x", in_reply_to=None,
         references=(), automatic="auto-generated", extra_headers=agent_headers(state, policy),
         values={
             "recipient": report.recipient, "status": report.status, "diagnostic": report.diagnostic[:300],
-            "key": key_of(ticket, policy),
+            "key": key_of(ticket, policy), "stopped": False, **values,
         },
     )
 

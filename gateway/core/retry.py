@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from gateway.core.model import OutgoingKind
+from gateway.core.rows import Delivery
+
 Outcome = Literal[
     "sent",  # the other side took the mail
     "deferred",  # it did not, this time; nothing to alarm anybody about
@@ -18,6 +21,7 @@ Outcome = Literal[
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60, 120, 240, 480))
 LIFETIME = timedelta(days=5)
 JITTER = 0.1
+LATE = timedelta(hours=1)       # an answer that takes longer is worth a word to its writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,18 @@ def next_attempt(attempts: int, created_at: datetime, now: datetime, spread: flo
     if attempts <= len(WAITS):
         return now + wait
     return min(now + wait, end) if now < end else None
+
+
+def is_late(kind: OutgoingKind, created_at: datetime, state: Delivery) -> bool:
+    """Whether the writer of this mail must hear that it is late: an answer, put off beyond the hour, once.
+
+    Only what the other side said of this mail (4yz) counts. While nobody answers at all the word to the
+    agent would wait in the same queue, to arrive with the answer or after it.
+    """
+    put_off = state.state == "deferred" and state.reply.startswith("4")
+    return kind == "reply" and put_off and state.told_at is None and state.next_at - created_at >= LATE
+
+
+def settled(before: Delivery | None, after: Delivery) -> Delivery:
+    """What stands after an attempt to send: a report that came in meanwhile knows more than we do."""
+    return after if before is None or before.state == "sending" else before

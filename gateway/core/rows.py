@@ -234,6 +234,19 @@ class Delivery:
     next_at: datetime
     changed_at: datetime
     reply: str                      # last words of the other side, cut to 500 characters
+    told_at: datetime | None = None     # when its writer was told that it is late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Table ``suppression``: a person whose address is dead; core/suppress.py has the policy."""
+
+    person: int
+    since: datetime                 # of an agent, to whom we write all the same: when a colleague was told
+    status: str                     # RFC 3463 status that decided it
+    cause: str                      # spool id of the report, or outbox:<id>
+    revived_at: datetime | None = None
+    revived_by: str | None = None   # spool id, or operator:<uid>
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,5 +286,6 @@ class Rows:
     events: tuple[Event, ...] = ()
     outbox: tuple[OutboxRow, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
     processed: tuple[Processed, ...] = ()
     sent_ids: tuple[SentId, ...] = ()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 _READ = 1_000
 _SHOWN = 200        # longest header value we write (security: header injection)
@@ -106,6 +107,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def header_text(text: str, limit: int = _SHOWN) -> str:
     """``text`` as one line fit for a header: no controls, NFC, blanks collapsed, cut to ``limit``."""
+    if text.isascii() and text.isprintable():       # nearly all: nothing to replace or to compose
+        return " ".join(text[: 20 * limit].split())[:limit].rstrip()
     rough = _SURROGATE.sub("\ufffd", _UNSAFE.sub(" ", text[: 20 * limit]))
     return " ".join(unicodedata.normalize("NFC", rough).split())[:limit].rstrip()
 
@@ -128,6 +131,7 @@ def keys_in(subject: str, key: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(number) for number in digits if len(number) <= 15 and int(number)))
 
 
+@lru_cache(maxsize=64)      # all mails of one decision have the same
 def with_key(subject: str, key: str, number: int, *, reply: bool = True) -> str:
     """``Re: [ABC-123] subject``: one prefix, one key of ours right after it, at most 200 characters."""
     head = f"{'Re: ' if reply else ''}[{key}-{number}]"

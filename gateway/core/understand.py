@@ -140,7 +140,7 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
         copy_of=_copy_of(mail, identity, match, context),
         token_without_proof=token_without_proof(spooled, match, context, policy),
         bounces=kind.bounces,
-        bounced_outbox=bounced(spooled, policy, context) if kind.mail_class == "bounce" else None,
+        bounced_outbox=bounced(spooled, policy, context) if kind.mail_class in ("bounce", "receipt") else None,
     )
 
 

@@ -15,6 +15,7 @@ Limits: payloads below 4 GiB; a bit flip in the very last frame cannot be told f
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import mmap
 import os
@@ -150,6 +151,18 @@ class Journal:
                     previous = seq
                     if seq > after:
                         yield seq, payload
+
+    def digest(self, seq: int) -> str:
+        """SHA-256 of the payload of frame ``seq``, "" if it is not here: tells two futures of one past apart."""
+        found = next(self.frames(seq - 1), None)
+        return hashlib.sha256(found[1]).hexdigest() if found and found[0] == seq else ""
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        with self._lock:
+            paths = [s.path for s in self._segments]
+        return sum(path.stat().st_size for path in paths if path.exists())
 
     def drop_before(self, seq: int) -> int:
         """Delete the segments that hold only frames below ``seq``; returns how many.

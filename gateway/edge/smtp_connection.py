@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
@@ -24,12 +25,15 @@ from gateway.edge.durable import refusal
 from gateway.edge.smtp_data import PIECE
 from gateway.edge.smtp_settings import DoorSettings
 from gateway.edge.spool import Spool
+from gateway.edge.spool_commit import GroupCommit
 from gateway.errors import SmtpError
 
 log = logging.getLogger(__name__)
 
 _READ_LIMIT = PIECE  # the stream reader pauses the peer at twice this
 _BROWSER = frozenset({b"GET", b"POST", b"PUT", b"CONNECT", b"OPTIONS"})
+# RFC 2920 §3.2: replies to MAIL and RCPT go together while the peer's next command is here already.
+_GROUPED = ("250 2.1.0 ", "250 2.1.5 ")
 _JUNK = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO", b"LHLO"})
 
 
@@ -50,6 +54,8 @@ class Doorway(Protocol):
     def spool(self) -> Spool: ...
     @property
     def threads(self) -> Executor: ...
+    @property
+    def commits(self) -> GroupCommit: ...
     @property
     def knows(self) -> Callable[[str], bool]: ...
     @property
@@ -84,6 +90,8 @@ class Connection(SMTP):
         self.storing = False  # the mail has come in whole
         self._refused: str | None = None
         self._counts: collections.Counter[str] = collections.Counter()
+        self._held = b""  # replies that go out with the next one
+        self._deadline = self._end = math.inf  # of what we wait for now; of the connection
 
     # --- The connection ---
 
@@ -101,6 +109,8 @@ class Connection(SMTP):
         if self._original_transport is not None:
             self._original_transport.close()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
         self.transport = None
 
     def eof_received(self) -> bool | None:
@@ -111,8 +121,35 @@ class Connection(SMTP):
     def _reset_timeout(self, duration: float | None = None) -> None:
         """The last resort only; each wait has its own deadline."""
         if self._timeout_handle is None:
-            longest = self._limits.session_seconds + self._limits.data_seconds + self._limits.command_seconds
-            self._timeout_handle = self.loop.call_later(longest, self.abort)
+            limits = self._limits
+            self._close_by(self.loop.time() + limits.session_seconds + limits.data_seconds + limits.command_seconds)
+
+    def _close_by(self, end: float) -> None:
+        self._end = end
+        self._watch(math.inf)
+
+    def _watch(self, deadline: float) -> None:
+        """Reading from the peer fails with TimeoutError at ``deadline``.
+
+        Nearly every wait ends long before its deadline, so one timer serves them all: it is set anew
+        only when a deadline comes before it, or when it runs out in front of one.
+        """
+        self._deadline = deadline
+        due = min(deadline, self._end)
+        if self._timeout_handle is None or due < self._timeout_handle.when():
+            if self._timeout_handle is not None:
+                self._timeout_handle.cancel()
+            self._timeout_handle = self.loop.call_at(due, self._run_out)
+
+    def _run_out(self) -> None:
+        self._timeout_handle = None
+        now = self.loop.time()
+        if self._end <= now:
+            self.abort()
+        elif self._deadline <= now:
+            self._reader.set_exception(TimeoutError())
+        else:
+            self._watch(self._deadline)
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -123,15 +160,23 @@ class Connection(SMTP):
             self.transport.abort()
 
     async def push(self, status: str | bytes) -> None:
-        self._writer.write((status.encode("ascii") if isinstance(status, str) else status) + b"\r\n")
+        self._say(status.encode("ascii") if isinstance(status, str) else status)
+        if not self._writer.transport.get_write_buffer_size():
+            await self._writer.drain()  # it only looks whether the connection still stands
+            return
         async with asyncio.timeout(self._limits.command_seconds):
             await self._writer.drain()
 
     def dismiss(self, reply: str) -> None:
         """Say goodbye and close, without waiting for the peer to listen."""
         if not self._writer.is_closing():
-            self._writer.write(reply.encode("ascii") + b"\r\n")
+            self._say(reply.encode("ascii"))
             self._writer.close()
+
+    def _say(self, line: bytes) -> None:
+        """A reply, behind those that were held for it."""
+        self._writer.write(self._held + line + b"\r\n")
+        self._held = b""
 
     async def _handle_client(self) -> None:
         try:
@@ -145,10 +190,8 @@ class Connection(SMTP):
         except (ConnectionError, asyncio.IncompleteReadError, TLSSetupException):
             log.debug("%s: connection %s lost", self.peer, self.id)
         finally:
-            if self._timeout_handle is not None:
-                self._timeout_handle.cancel()
-            # A peer that does not read its last replies shall not keep the socket.
-            self._timeout_handle = self.loop.call_later(self._limits.tls_seconds, self.abort)
+            if self.transport is not None:  # A peer that does not read its last replies shall not keep the socket.
+                self._close_by(self.loop.time() + self._limits.tls_seconds)
             self._writer.close()
             self._door.leave(self)
 
@@ -162,7 +205,9 @@ class Connection(SMTP):
                 raise Hangup("421 4.3.2 Service shutting down, please try again later")
             line = await self._read_line(min(self.loop.time() + self._limits.command_seconds, ends))
             reply = await self._obey(line)
-            if reply:
+            if reply.startswith(_GROUPED) and b"\n" in self._reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001
+                self._held += reply.encode("ascii") + b"\r\n"
+            elif reply:
                 await self.push(reply)
             if reply.startswith("5") and not reply.startswith("550 5.1.1"):
                 await self._count_error()
@@ -171,17 +216,18 @@ class Connection(SMTP):
         """The next command without its line end, which may be a bare LF; None if it is too long."""
         too_long = False
         self.waiting = True
+        self._watch(deadline)
         try:
-            async with asyncio.timeout_at(deadline):
-                while True:
-                    try:
-                        line = await self._reader.readuntil(b"\n")
-                        return None if too_long else line[:-1].removesuffix(b"\r")
-                    except asyncio.LimitOverrunError as error:
-                        too_long = True
-                        await self._reader.read(error.consumed)
+            while True:
+                try:
+                    line = await self._reader.readuntil(b"\n")
+                    return None if too_long else line[:-1].removesuffix(b"\r")
+                except asyncio.LimitOverrunError as error:
+                    too_long = True
+                    await self._reader.read(error.consumed)
         finally:
             self.waiting = False
+            self._deadline = math.inf
 
     async def _obey(self, line: bytes | None) -> str:
         if line is None or len(line) > self._limits.command_octets:

@@ -8,6 +8,7 @@ the submission port: a subclass adds a row to ``VERBS`` and a line to ``_extensi
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -150,8 +151,8 @@ class Conversation(Connection):
             return "503 5.5.1 Send MAIL and a valid RCPT first"  # for LMTP: RFC 2033 §4.2
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         self._transaction = None
-        settings = self._door.settings
-        intake = Intake(self._door.spool, self._envelope(transaction), self._door.threads, settings.max_size)
+        door = self._door
+        intake = Intake(door.spool, self._envelope(transaction), door.threads, door.commits, door.settings.max_size)
         try:
             await self._receive(intake)
         except Exception:  # Not when cancelled: a thread may still be writing. tmp/ is swept at start-up.
@@ -191,8 +192,9 @@ class Conversation(Connection):
             earned = limits.idle_seconds + received / limits.min_rate
             patience = min(limits.idle_seconds, earned - spent, limits.data_seconds - spent)
             began = self.loop.time()
-            async with asyncio.timeout(patience):
-                chunk = await self._reader.read(4 * PIECE)
+            self._watch(began + patience)
+            chunk = await self._reader.read(4 * PIECE)
+            self._deadline = math.inf
             spent += self.loop.time() - began
             if not chunk:
                 raise ConnectionResetError("end of file before end of data")

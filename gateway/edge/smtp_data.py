@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from gateway.core.model import Envelope
 from gateway.edge.spool import Spool, SpoolId, SpoolWriter
+from gateway.edge.spool_commit import GroupCommit
 from gateway.errors import Permanent
 
 T = TypeVar("T")
@@ -62,8 +63,11 @@ class Intake:
     and the peer hears of it where RFC 5321 §4.2.5 wants it, after the end of the data.
     """
 
-    def __init__(self, spool: Spool, envelope: Envelope, threads: Executor, max_size: int) -> None:
-        self._spool, self._envelope, self._threads, self._max_size = spool, envelope, threads, max_size
+    def __init__(
+        self, spool: Spool, envelope: Envelope, threads: Executor, commits: GroupCommit, max_size: int
+    ) -> None:
+        self._spool, self._envelope, self._threads, self._commits = spool, envelope, threads, commits
+        self._max_size = max_size
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._writer: SpoolWriter | None = None
@@ -90,7 +94,7 @@ class Intake:
         """Make the mail durable. Cancelling this does not undo it: the mail is then stored unanswered."""
         if self._error is not None:
             raise self._error
-        return await self._in_thread(self._commit)
+        return await self._commits.commit(self._place)
 
     async def abandon(self) -> None:
         """The peer went away before the end: nothing stays behind."""
@@ -116,7 +120,8 @@ class Intake:
         self._waiting = 0
         self._writer.write(data)
 
-    def _commit(self) -> SpoolId:
+    def _place(self) -> SpoolWriter:
         self._write()
         assert self._writer is not None
-        return self._writer.commit()
+        self._writer.place()
+        return self._writer

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from gateway.edge.smtp_connection import Connection
 from gateway.edge.smtp_conversation import Conversation, LmtpConversation
 from gateway.edge.smtp_settings import DoorSettings, Limits
 from gateway.edge.spool import Spool
+from gateway.edge.spool_commit import GroupCommit
 from gateway.errors import SmtpError, StateError
 
 __all__ = ["Door", "DoorSettings", "Limits", "spool_threads"]
@@ -64,6 +66,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._inside: set[Connection] = set()
         self._networks: collections.Counter[str] = collections.Counter()
+        self._relays = 0  # of those inside
 
     @property
     def port(self) -> int:
@@ -71,6 +74,10 @@ class Door:
         assert self._server is not None, "the door is not open"
         name = self._server.sockets[0].getsockname()
         return int(name[1]) if isinstance(name, tuple) else 0
+
+    @functools.cached_property
+    def commits(self) -> GroupCommit:
+        return GroupCommit(self.spool, self.threads, THREADS)
 
     def reserve(self) -> int:
         """Bytes that those inside may still send: each once to tmp/, and once to the database."""
@@ -132,10 +139,11 @@ class Door:
         self._inside.add(connection)
         self._networks[network] += 1
         if connection.relay is not None:
-            if sum(one.relay is not None for one in self._inside) > limits.relay_connections:
+            self._relays += 1
+            if self._relays > limits.relay_connections:
                 return "421 4.7.0 Too many connections from relays"
             return None
-        if sum(one.relay is None for one in self._inside) > limits.connections:
+        if len(self._inside) - self._relays > limits.connections:
             return "421 4.7.0 Too many connections"
         if connection.peer != "unix" and self._networks[network] > limits.connections_per_network:
             return "421 4.7.0 Too many connections from your network"
@@ -144,6 +152,7 @@ class Door:
     def leave(self, connection: Connection) -> None:
         if connection in self._inside:
             self._inside.discard(connection)
+            self._relays -= connection.relay is not None
             network = _network(connection.peer)
             self._networks[network] -= 1
             if not self._networks[network]:

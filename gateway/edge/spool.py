@@ -2,7 +2,8 @@
 
     tmp/ID            being written; swept at start-up
     in/ID             durable and accepted, waiting for the pipeline
-    done/YYYY/MM/ID   processed; kept because the journal's replay reads raw bytes from here
+    done/YYYY/MM/ID   processed; kept until two verified backups have it, since the journal's replay reads raw
+                      bytes from here
     bad/ID, bad/ID.why   set aside for a person
 
 A file is the envelope as one line of JSON, a line feed, and the raw bytes as received. ID is a
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import hashlib
 import os
 import secrets
 import threading
@@ -34,7 +34,7 @@ from gateway.edge.durable import DISK, FULL, Disk, put_file, refusal
 from gateway.errors import Damaged, StateError, Temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 SpoolId = str
@@ -43,6 +43,11 @@ _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
 _RANDOM_BITS = 80
 _VERSION = 1
+
+
+def month_directory(spool_id: SpoolId) -> str:
+    """Where a mail lies below done/: YYYY/MM of its arrival."""
+    return time_of(spool_id).strftime("%Y/%m")
 
 
 class Ulids:
@@ -118,7 +123,7 @@ class Spool:
     def begin(self, envelope: Envelope) -> SpoolWriter:
         """Start a mail; nothing is on disk before the writer's buffer overflows or ``commit``."""
         if self.broken:
-            raise Temporary(451, "4.3.0", "Temporary local problem, please try again later", self.broken)
+            raise _refused(self.broken)
         return SpoolWriter(self, self._ulids.next(), msgspec.json.encode(envelope) + b"\n")
 
     def put(self, envelope: Envelope, raw: bytes) -> SpoolId:
@@ -127,14 +132,31 @@ class Spool:
         writer.write(raw)
         return writer.commit()
 
-    def accepted(self, spool_id: SpoolId, size: int) -> None:
-        """The writer's report that ``spool_id`` now stands in in/."""
+    def settle(self, writers: Sequence[SpoolWriter]) -> None:
+        """Make the names of placed mails durable, all with one flush; Temporary if none of them is."""
+        try:
+            # What a failed flush has lost, the next one may call durable (see durable.py).
+            if self.broken:
+                raise _refused(self.broken)
+            try:
+                self.disk.fsync_dir(self._in)
+            except OSError as error:
+                self.broken = f"fsync {self._in}: {error}"
+                raise refusal(error) from error
+        except Temporary:
+            # The names may or may not survive; the peers will send again, so rather not.
+            for writer in writers:
+                with contextlib.suppress(OSError):
+                    self.disk.unlink(self._in / writer.spool_id)
+            raise
         with self._lock:
-            bisect.insort(self._order, spool_id)
-            self._sizes[spool_id] = size
-            self._bytes += size
+            for writer in writers:
+                bisect.insort(self._order, writer.spool_id)
+                self._sizes[writer.spool_id] = writer.length
+                self._bytes += writer.length
         if self.on_put:
-            self.on_put(spool_id)
+            for writer in writers:
+                self.on_put(writer.spool_id)
 
     # --- Waiting ---
 
@@ -192,8 +214,13 @@ class Spool:
         Not fsynced: a move that a power cut undoes leaves the mail in in/, where the next start
         finds it, sees its id among the processed ones, and finishes it again.
         """
-        for spool_id in spool_ids:
-            self._move(spool_id, self._month(spool_id))
+        moved = []
+        try:
+            for spool_id in spool_ids:
+                self._move(spool_id, self._month(spool_id))
+                moved.append(spool_id)
+        finally:
+            self._gone(moved)
 
     def quarantine(self, spool_id: SpoolId, why: str) -> None:
         """Set a mail aside in bad/, with the reason beside it."""
@@ -203,9 +230,37 @@ class Spool:
             # The reason first: a crash in between leaves the mail in in/, to be judged again.
             put_file(self.disk, self._tmp / name, self._bad / name, why.encode() + b"\n")
             self._move(spool_id, self._bad)
+            self._gone([spool_id])
             self.disk.fsync_dir(self._bad)
         except OSError as error:
             raise StateError(f"{self._bad / name}: {error}: make the disk writable and restart") from error
+
+    def done_bytes(self) -> int:
+        """What done/ takes, by a look at every file."""
+        total = 0
+        for directory in self._done.glob("[0-9]*/[0-9]*"):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += entry.stat().st_size
+        return total
+
+    def forget(self, spool_ids: Iterable[SpoolId]) -> int:
+        """Delete mails from done/ that backups hold; how many. A crash or power cut leaves some, for the next time.
+
+        Directories stay: ``finish`` may be about to move a mail into one.
+        """
+        count = 0
+        for spool_id in spool_ids:
+            path = self._month(spool_id) / spool_id
+            try:
+                self.disk.unlink(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StateError(f"{path}: {error}: make the disk writable") from error
+            count += 1
+        return count
 
     def sweep(self) -> int:
         """Delete what an earlier process left in tmp/; nobody was told 250 for it. Start-up only."""
@@ -217,8 +272,7 @@ class Spool:
     # --- Inside ---
 
     def _month(self, spool_id: SpoolId) -> Path:
-        when = time_of(spool_id)
-        return self._done / f"{when:%Y}" / f"{when:%m}"
+        return self._done / month_directory(spool_id)
 
     def _move(self, spool_id: SpoolId, directory: Path) -> None:
         source, target = self._in / spool_id, directory / spool_id
@@ -230,11 +284,17 @@ class Spool:
                 raise Damaged(f"{source} is missing: restore it from a backup of spool/") from None
         except OSError as error:
             raise StateError(f"{source} → {target}: {error}: make the disk writable and restart") from error
+
+    def _gone(self, spool_ids: list[SpoolId]) -> None:
+        """Strike ids off what waits. A batch is most often the head of the queue: one cut, not one an id."""
         with self._lock:
-            size = self._sizes.pop(spool_id, None)
-            if size is not None:
-                self._bytes -= size
-                del self._order[bisect.bisect_left(self._order, spool_id)]
+            known = {spool_id for spool_id in spool_ids if spool_id in self._sizes}
+            if not known:
+                return
+            self._bytes -= sum(self._sizes.pop(spool_id) for spool_id in known)
+            first = bisect.bisect_left(self._order, min(known))
+            last = bisect.bisect_right(self._order, max(known))
+            self._order[first:last] = [spool_id for spool_id in self._order[first:last] if spool_id not in known]
 
     def _split(self, spool_id: SpoolId) -> tuple[bytes, bytes]:
         for _ in range(2):  # Once more, in case it moved between look-up and reading.
@@ -250,6 +310,10 @@ class Spool:
         return Damaged(f"{self.path(spool_id)}: {why}: {remedy}")
 
 
+def _refused(why: str) -> Temporary:
+    return Temporary(451, "4.3.0", "Temporary local problem, please try again later", why)
+
+
 class SpoolWriter:
     """One mail on its way in. Ends with ``commit`` or ``abort``; an error aborts it by itself.
 
@@ -262,19 +326,17 @@ class SpoolWriter:
         self._spool, self._disk = spool, spool.disk
         self._path = spool.root / "tmp" / spool_id
         self._buffer, self._overhead = bytearray(line), len(line)
-        self._hash = hashlib.sha256()
         self._fd: int | None = None
         self._open = True
 
     @property
-    def sha256(self) -> str:
-        """Hash of the raw bytes so far, in hex."""
-        return self._hash.hexdigest()
+    def length(self) -> int:
+        """Bytes of the file: the envelope's line and the raw mail."""
+        return self.size + self._overhead
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         self._check()
         self.size += len(chunk)
-        self._hash.update(chunk)
         self._buffer += chunk
         if len(self._buffer) < BUFFER:
             return
@@ -286,26 +348,21 @@ class SpoolWriter:
 
     def commit(self) -> SpoolId:
         """Make the mail durable; Temporary if that fails, and then it is as if it had never come."""
+        self.place()
+        self._spool.settle([self])
+        return self.spool_id
+
+    def place(self) -> None:
+        """All but the last step: the mail stands in in/ and is durable, its name not before ``Spool.settle``."""
         self._check()
-        target = self._spool.root / "in" / self.spool_id
         try:
             self._flush()
             self._sync()
-            self._disk.replace(self._path, target)
+            self._disk.replace(self._path, self._spool.root / "in" / self.spool_id)
         except OSError as error:
             self.abort()
             raise refusal(error) from error
         self._open = False
-        try:
-            self._disk.fsync_dir(target.parent)
-        except OSError as error:
-            # The name may or may not survive; the peer will send again, so rather not.
-            with contextlib.suppress(OSError):
-                self._disk.unlink(target)
-            self._spool.broken = f"fsync {target.parent}: {error}"
-            raise refusal(error) from error
-        self._spool.accepted(self.spool_id, self.size + self._overhead)
-        return self.spool_id
 
     def abort(self) -> None:
         """Forget the mail; safe to call at any time, also twice or after ``commit``."""

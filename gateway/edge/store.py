@@ -50,8 +50,10 @@ class Store:
         self._applied: int = found[0] if found else 0
 
     @classmethod
-    def open(cls, state: Path, *, memory_limit: str = "512MB", read_only: bool = False) -> Store:
-        """The store below ``state``, brought to this program's schema.
+    def open(
+        cls, state: Path, *, memory_limit: str = "512MB", read_only: bool = False, backup: Path | None = None
+    ) -> Store:
+        """The store below ``state``, brought to this program's schema. ``backup`` holds the backups, if not ``state/backup``.
 
         Damaged files are set aside (``rebuilt``); the caller replays the journal above ``replay_from``.
         """
@@ -60,7 +62,7 @@ class Store:
         elif not (state / MAIN).exists():
             raise StateError(f"{state / MAIN} does not exist: start the gateway once, or correct --state")
         try:
-            return cls(Files(state, memory_limit, read_only))
+            return cls(Files(state, memory_limit, read_only, backup))
         except duckdb.Error as error:
             raise Damaged(f"{state / MAIN}: {error}: run `mailwicket restore`") from error
 
@@ -110,10 +112,10 @@ class Store:
                 self._cursor.execute(f"UPDATE {schema}.meta SET number = $1 WHERE name = 'applied_seq'", [seq])  # noqa: S608  # a name of ours
                 self.files.mail_seq[month] = seq
 
-    def checkpoint(self) -> None:
-        """Fold the write-ahead logs into the files; for quiet moments, since it takes a while."""
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead logs into the files; for quiet moments, since it takes a while. False: a backup forbids it."""
         try:
-            self.files.checkpoint(self._cursor)
+            return self.files.checkpoint(self._cursor)
         except duckdb.Error as error:
             raise self._refuse(error) from error
 
@@ -165,6 +167,10 @@ class Store:
     def undelivered(self) -> list[Delivery]:
         """Everything that is neither sent nor given up, oldest first."""
         return store_read.undelivered(self._cursor)
+
+    def deliveries(self, ids: Iterable[int]) -> dict[int, Delivery]:
+        """How far these outbox rows got."""
+        return store_read.deliveries(self._cursor, list(ids))
 
     def outbox_rows(self, ids: Iterable[int]) -> dict[int, OutboxRow]:
         """Whole outbox rows, both halves."""

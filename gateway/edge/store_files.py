@@ -20,6 +20,7 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -43,6 +44,10 @@ def mail_file(month: str) -> str:
     return f"mail-{month}.duckdb"
 
 
+def is_mail_file(name: str) -> bool:
+    return _MONTH.fullmatch(name) is not None
+
+
 def schema_of(month: str) -> str:
     """The quoted name under which a month is attached."""
     return f'"mail-{month}"'
@@ -51,12 +56,16 @@ def schema_of(month: str) -> str:
 class Files:
     """The open files. ``mail_seq`` has the last frame of every attached month."""
 
-    def __init__(self, state: Path, memory_limit: str, read_only: bool = False) -> None:
+    def __init__(self, state: Path, memory_limit: str, read_only: bool = False, backup: Path | None = None) -> None:
         self.state, self.read_only = state, read_only
+        self.backup = backup or state / "backup"
+        self._floor = backups.floor_of(state / "journal")
         self.rebuilt: list[str] = []
         self.mail_seq: dict[str, int] = {}
         self._memory_limit = memory_limit
         self._lock = threading.Lock()
+        self._holding = threading.Lock()
+        self._put_back_now: set[str] = set()
         self._suspects = self._marked()
         self._root = self._open_main()
         try:
@@ -91,12 +100,41 @@ class Files:
         rows = self._root.execute("SELECT name[6:], number FROM meta WHERE name LIKE 'mail-%'").fetchall()
         return dict(rows)
 
-    def checkpoint(self, cursor: Cursor) -> None:
-        """Fold the logs of all files that have one into them."""
+    def checkpoint(self, cursor: Cursor) -> bool:
+        """Fold the logs of all files that have one into them; False if a backup forbids it now."""
+        if self._holding.locked():
+            return False
         for name in (None, *self.mail_seq):
             wal = self.state / f"{mail_file(name) if name else MAIN}.wal"
             if wal.exists() and wal.stat().st_size:
                 cursor.execute(f"CHECKPOINT {schema_of(name)}" if name else "CHECKPOINT")
+        return True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Cursor]:
+        """The files stay as they are while a backup copies them: what is committed goes to their logs only.
+
+        Gives a cursor for ``moment``.
+        """
+        with self._holding, contextlib.closing(self.cursor()) as cursor:
+            cursor.execute("SET GLOBAL checkpoint_threshold = '1TB'")
+            try:
+                yield cursor
+            finally:
+                with contextlib.suppress(duckdb.Error):
+                    cursor.rollback()       # of the transaction that ``moment`` began
+                cursor.execute(f"SET GLOBAL checkpoint_threshold = '{WAL_BYTES}'")
+
+    def moment(self, cursor: Cursor) -> dict[str | None, int]:
+        """One moment, on the writer thread: the bytes of log of each file; ``cursor`` goes on seeing just that."""
+        cursor.begin()
+        marks: dict[str | None, int] = {}
+        for month in (None, *sorted(self.mail_seq)):
+            schema = schema_of(month) if month else '"mailwicket"'
+            cursor.execute(f"SELECT number FROM {schema}.meta").fetchall()  # noqa: S608  # joins the transaction
+            wal = _wal(self.state / (mail_file(month) if month else MAIN))
+            marks[month] = wal.stat().st_size if wal.exists() else 0
+        return marks
 
     def close(self) -> None:
         self._root.close()
@@ -145,6 +183,7 @@ class Files:
             if not self.read_only:
                 self._check(connection, path, crashed)
                 migrate(connection, SCHEMA, path)
+                self._check_reaches(_applied(connection), self._floor)
         except BaseException:
             connection.close()
             raise
@@ -166,7 +205,12 @@ class Files:
             if self.read_only:
                 raise _refusal(self.state / name, error) from error
             self._set_aside(name, error)
+        else:
+            return
+        try:
             self._attach(month)
+        except duckdb.Error as error:
+            raise _refusal(self.state / name, error) from error
 
     def _attach(self, month: str) -> None:
         path, schema = self.state / mail_file(month), schema_of(month)
@@ -180,8 +224,10 @@ class Files:
             if not self.read_only:
                 self._check(cursor, path, crashed)
                 migrate(cursor, SCHEMA / "mail", path)
-            found = cursor.execute("SELECT number FROM meta WHERE name = 'applied_seq'").fetchone()
-            self.mail_seq[month] = found[0] if found else 0
+            have = _applied(cursor)
+            if not self.read_only and path.name not in self._put_back_now:
+                self._check_reaches(have, min(self._floor, self.wanted().get(month, 0)))
+            self.mail_seq[month] = have
 
     def _check(self, cursor: Cursor, path: Path, crashed: bool) -> None:
         """Read every value, so that every block's checksum is compared."""
@@ -195,6 +241,11 @@ class Files:
         ).fetchall()
         for (table,) in tables:
             cursor.execute(f'SELECT bit_xor(hash(COLUMNS(*))) FROM "{table}"').fetchall()  # noqa: S608
+
+    def _check_reaches(self, have: int, least: int) -> None:
+        """Behind ``least`` the journal and the spool have forgotten something: only a backup can help."""
+        if have < least:
+            raise duckdb.IOException(f"ends at frame {have}; what came then up to frame {least} is only in {self.backup}")
 
     # --- Damage ---
 
@@ -219,34 +270,24 @@ class Files:
     def _put_back(self, name: str) -> str:
         """The newest whole copy from a backup; says so."""
         _wal(self.state / name).unlink(missing_ok=True)     # the log of another life of the file
-        directory = backups.newest_copy(self.state / "backup", name, self.state / name)
-        return f"; backup {directory.name} took its place" if directory else ""
+        directory = backups.newest_copy(self.backup, name, self.state / name, self._floor)
+        if directory is None:
+            return ""
+        self._put_back_now.add(name)
+        return f"; backup {directory.name} took its place"
 
 
-def copy_database(cursor: Cursor, month: str | None, target: Path) -> tuple[int, dict[str, int]]:
-    """A consistent copy of the main file or of a month as a new file, durable; its last frame and its rows."""
-    source = schema_of(month) if month else '"mailwicket"'
-    name = f'"copy {backups.stamp()}"'
-    quoted = str(target).replace("'", "''")
-    cursor.execute(f"ATTACH '{quoted}' AS {name} ({'ROW_GROUP_SIZE 2048' if month else ''})".replace(" ()", ""))
-    try:
-        cursor.execute(f"COPY FROM DATABASE {source} TO {name}")
-        cursor.execute(f"CHECKPOINT {name}")
-        tables = cursor.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = $1 ORDER BY table_name", [name.strip('"')]
-        ).fetchall()
-        rows = {}
-        for (table,) in tables:
-            found = cursor.execute(f'SELECT count(*) FROM {name}."{table}"').fetchone()  # noqa: S608
-            rows[table] = found[0] if found else 0
-        seq = cursor.execute(f"SELECT number FROM {name}.meta WHERE name = 'applied_seq'").fetchone()  # noqa: S608
-    finally:
-        cursor.execute(f"DETACH {name}")
-    fd = DISK.extend(target)
-    try:
-        DISK.fsync(fd)
-    finally:
-        DISK.close(fd)
+def counted(cursor: Cursor, month: str | None) -> tuple[int, dict[str, int]]:
+    """The last frame and the rows by table of a file, as the transaction of ``cursor`` sees it."""
+    name = f"mail-{month}" if month else "mailwicket"
+    tables = cursor.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = $1 ORDER BY table_name", [name]
+    ).fetchall()
+    rows = {}
+    for (table,) in tables:
+        found = cursor.execute(f'SELECT count(*) FROM "{name}"."{table}"').fetchone()  # noqa: S608
+        rows[table] = found[0] if found else 0
+    seq = cursor.execute(f"SELECT number FROM \"{name}\".meta WHERE name = 'applied_seq'").fetchone()  # noqa: S608
     return (seq[0] if seq else 0), rows
 
 
@@ -259,6 +300,11 @@ _DAMAGE = ("checksum", "orrupt", "INTERNAL Error", "Serialization Error", "Faile
 def shows_damage(error: duckdb.Error) -> bool:
     text = str(error)
     return any(words in text for words in _DAMAGE) and not any(words in text for words in _NOT_DAMAGE)
+
+
+def _applied(cursor: Cursor) -> int:
+    found = cursor.execute("SELECT number FROM meta WHERE name = 'applied_seq'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _wal(path: Path) -> Path:

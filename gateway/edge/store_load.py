@@ -14,10 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.core.address import domain
-from gateway.core.context import AUTOMATIC, AutoSent, Context, Needs, SentMail, StoredMail
+from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, SentMail, StoredMail
 from gateway.core.model import Reason
-from gateway.core.rows import MailId, Message, MessageText, Participant, Person, Ticket
+from gateway.core.rows import MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.suppress import SPAN
 from gateway.edge.store_files import Files, schema_of
+from gateway.edge.store_read import deliveries
 from gateway.edge.tables import (
     ATTACHMENT,
     MAIL_ID,
@@ -26,6 +28,7 @@ from gateway.edge.tables import (
     PARTICIPANT,
     PERSON,
     SENT_ID,
+    SUPPRESSION,
     TICKET,
     Counters,
     Cursor,
@@ -86,9 +89,11 @@ class _Load:
             next_person=next_.person, tickets=tickets, subjects=self._subjects(tickets), persons=self.persons,
             person_ids=person_ids | {p.address: p.id for p in self.persons.values()}, participants=participants,
             addressees=self._addressees(tickets), mail_ids=mail_ids, outbox=outbox, copies=self._copies(mail_ids),
-            sent_ids=sent_ids, delivery_keys=self._delivery_keys(), contents=self._contents(), automatic=automatic, opened=opened, stored=stored, notes=notes,
+            sent_ids=sent_ids, delivery_keys=self._delivery_keys(), contents=self._contents(), automatic=automatic,
+            opened=opened, stored=stored, notes=notes,
             threads=_named(threads, own), held_notice_at=held_notice_at, reasons=self._reasons(),
-            acknowledged=self._acknowledged(messages),
+            acknowledged=self._acknowledged(messages), suppressions=self._suppressions(),
+            bounces=self._bounces({mail.recipient for mail in outbox.values()}),
         )
 
     # --- By what the mails name ---
@@ -123,10 +128,7 @@ class _Load:
             "SELECT id, kind, rfc_id, ticket, message, recipient, created_at, month FROM outbox"
             " WHERE id IN (SELECT unnest($1::BIGINT[]))", wanted,
         )
-        back = {row[0] for row in self._ask(
-            "SELECT outbox FROM delivery WHERE list_contains($1::BIGINT[], outbox) AND state = 'bounced'",
-            wanted,
-        )}
+        far = deliveries(self.cursor, sorted(wanted))
         text: dict[int, str] = {}
         for month, ids in _grouped((row[7], row[0]) for row in rows).items():
             if month in self.files.mail_seq:
@@ -137,10 +139,24 @@ class _Load:
         return {
             row[0]: SentMail(
                 id=row[0], kind=row[1], rfc_id=row[2], ticket=row[3], message=row[4], recipient=row[5],
-                text=text.get(row[0], ""), created_at=row[6].replace(tzinfo=UTC), bounced=row[0] in back,
+                text=text.get(row[0], ""), created_at=row[6].replace(tzinfo=UTC), delivery=far.get(row[0]),
             )
             for row in rows
         }
+
+    def _suppressions(self) -> dict[int, Suppression]:
+        if not self.persons:
+            return {}
+        found = SUPPRESSION.fetch(self.cursor, "person IN (SELECT unnest($1::BIGINT[]))", sorted(self.persons))
+        return {s.person: s for s in found}
+
+    def _bounces(self, recipients: Iterable[int]) -> dict[int, tuple[Bounce, ...]]:
+        rows = self._ask(
+            "SELECT actor, seq, recorded_at, after FROM event WHERE recorded_at >= $2 AND kind = 'bounced'"
+            " AND after IS NOT NULL AND actor IN (SELECT unnest($1::BIGINT[])) ORDER BY seq",
+            recipients, naive(self.now - SPAN),
+        )
+        return _grouped((who, Bounce(seq=seq, at=at.replace(tzinfo=UTC), status=status)) for who, seq, at, status in rows)
 
     def _delivery_keys(self) -> dict[str, int | None]:
         keys = self.needs.delivery_keys

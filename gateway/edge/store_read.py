@@ -12,7 +12,7 @@ from gateway.core.rows import Delivery, OutboxRow
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.tables import DELIVERY, OUTBOX, OUTBOX_TEXT, Cursor
 
-DONE = ("sent", "failed", "bounced")
+DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
 
 
@@ -28,6 +28,10 @@ def processed(cursor: Cursor, spool_ids: list[str]) -> list[str]:
 
 def undelivered(cursor: Cursor) -> list[Delivery]:
     return DELIVERY.fetch(cursor, "NOT list_contains($1::VARCHAR[], state) ORDER BY next_at, outbox", list(DONE))
+
+
+def deliveries(cursor: Cursor, ids: list[int]) -> dict[int, Delivery]:
+    return {d.outbox: d for d in DELIVERY.fetch(cursor, "list_contains($1::BIGINT[], outbox)", ids)} if ids else {}
 
 
 def outbox_rows(files: Files, cursor: Cursor, ids: list[int]) -> dict[int, OutboxRow]:

@@ -33,6 +33,7 @@ _REPLACE = {
     "person": "id IN (SELECT unnest($1::BIGINT[]))",
     "message": "id IN (SELECT unnest($1::BIGINT[]))",
     "delivery": "list_contains($1::BIGINT[], outbox)",
+    "suppression": "person IN (SELECT unnest($1::BIGINT[]))",
 }
 
 
@@ -115,7 +116,7 @@ def _replace(cursor: Cursor, table: Table[object], rows: tuple[object, ...], nex
         return
     new = {
         "ticket": next_.ticket, "ticket_text": next_.ticket, "person": next_.person, "message": next_.message,
-        "delivery": next_.outbox,
+        "delivery": next_.outbox, "suppression": next_.person,
     }
     if table.name in _REPLACE:
         old = sorted({k for r in rows if (k := table.key_of(r)) < new[table.name]})  # type: ignore[misc]

@@ -105,6 +105,7 @@ OUTBOX = Table(
     extra=(("month", lambda r: month_of(r.created_at)),),
 )
 DELIVERY = Table("delivery", stored.Delivery, "deliveries", key=("outbox",))
+SUPPRESSION = Table("suppression", stored.Suppression, "suppressions", key=("person",))
 PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
@@ -115,7 +116,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 # In the order in which they are written.
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
-    OUTBOX, DELIVERY, PROCESSED, SENT_ID,
+    OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
 )
 
 

@@ -22,7 +22,7 @@ import json
 import quopri
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
 from gateway.core.decision import PartRef
@@ -59,36 +59,35 @@ _NAME_BYTES = 100
 
 def assemble(row: OutboxRow, fetch: Fetch) -> bytes:
     """The mail of ``row``. Raises BadField if a header is unfit, LookupError if a part's mail is gone."""
-    return head_of(row) + body_of(row, fetch)
+    parts = [PartRef(**part) for part in json.loads(row.parts)]
+    return head_of(json.loads(row.headers)) + body_of(row.text, row.html, parts, row.boundary, fetch)
 
 
-def head_of(row: OutboxRow) -> bytes:
-    """The header block up to the fields that the body begins with."""
-    fields: list[tuple[str, str]] = [(name, value) for name, value in json.loads(row.headers)]
-    head = b"".join(encode_field(name, value) for name, value in fields) + b"MIME-Version: 1.0\r\n"
+def head_of(fields: Sequence[Sequence[str]]) -> bytes:
+    """The header block of (name, value) pairs up to the fields that the body begins with."""
+    head = b"".join([encode_field(name, value) for name, value in fields]) + b"MIME-Version: 1.0\r\n"
     _check_head(head, [name for name, _ in fields] + ["MIME-Version"])
     return head
 
 
-def body_of(row: OutboxRow, fetch: Fetch) -> bytes:
-    """The body with its MIME fields; the same for every row with the same text, html, parts and boundary."""
-    if not _BOUNDARY.fullmatch(row.boundary):
-        raise BadField(f"boundary {row.boundary!r} is not 16 to 60 letters and digits")
-    parts = [PartRef(**part) for part in json.loads(row.parts)]
-    used = cids_of(row.html)
+def body_of(text: str, html: str, parts: Sequence[PartRef], boundary: str, fetch: Fetch) -> bytes:
+    """The body with its MIME fields; the same content makes the same octets for whomever."""
+    if not _BOUNDARY.fullmatch(boundary):
+        raise BadField(f"boundary {boundary!r} is not 16 to 60 letters and digits")
+    used = cids_of(html)
     related = [p for p in parts if _is_image_of(p, used)]
     attached = [p for p in parts if not _is_image_of(p, used)]
 
-    body = _text("plain", row.text)
-    if row.html:
-        page = _text("html", row.html)
+    body = _text("plain", text)
+    if html:
+        page = _text("html", html)
         if related:
             images = [_part(p, fetch, inline=True) for p in related]
-            page = _multipart("related", row.boundary, [page, *images])
-        body = _multipart("alternative", row.boundary, [body, page])
+            page = _multipart("related", boundary, [page, *images])
+        body = _multipart("alternative", boundary, [body, page])
     if attached:
         files = [_part(p, fetch, inline=False) for p in attached]
-        body = _multipart("mixed", row.boundary, [body, *files])
+        body = _multipart("mixed", boundary, [body, *files])
     return body
 
 
@@ -114,6 +113,8 @@ def safe_name(name: str) -> str:
 
 def cids_of(html: str) -> frozenset[str]:
     """The Content-IDs that ``html`` shows as images (RFC 2392)."""
+    if "cid:" not in html.lower():      # the pattern is slow on what has none, and that is nearly all
+        return frozenset()
     return frozenset(unquote(html_entities.unescape(cid)) for cid in _CID_USED.findall(html))
 
 
@@ -127,22 +128,26 @@ def _is_image_of(part: PartRef, used: frozenset[str]) -> bool:
 
 def _text(subtype: str, text: str) -> bytes:
     """A text leaf: as it is if that is safe and readable, else quoted-printable (RFC 2045 §6.7)."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-    plain = all(line.isascii() and line.isprintable() and len(line) <= _READABLE
-                and not line.startswith("From ") and not line.endswith(" ") for line in lines)
-    if plain:
-        body, charset, encoding = "\r\n".join(lines).encode("ascii"), "us-ascii", "7bit"
+    text = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    lines = text.split("\n")
+    ends_blank = text.endswith((" ", "\t")) or " \n" in text or "\t\n" in text
+    is_delicate = ends_blank or text.startswith("From ") or "\nFrom " in text
+    charset, encoding = "us-ascii", "7bit"
+    if not is_delicate and text.isascii() and "".join(lines).isprintable() and max(map(len, lines)) <= _READABLE:
+        body = text.encode("ascii")
     else:
-        body, charset, encoding = b"\r\n".join(map(_quoted_line, lines)), "utf-8", "quoted-printable"
+        charset, encoding = "utf-8", "quoted-printable"
+        # Line by line where a line's ends need care; all at once is much faster.
+        body = b"\n".join(map(_quoted, lines)) if is_delicate else _quoted(text)
     head = [f"Content-Type: text/{subtype}; charset={charset}", f"Content-Transfer-Encoding: {encoding}"]
-    return _leaf(head, body)
+    return _leaf(head, body.replace(b"\n", b"\r\n"))
 
 
-def _quoted_line(line: str) -> bytes:
-    octets = line.encode("utf-8", "replace")
+def _quoted(text: str) -> bytes:
+    octets = text.encode("utf-8", "replace")
     # A line that begins with "From " is changed by mbox writers; so its F is encoded (RFC 2049 §3).
-    lead, octets = (b"=46=\r\n", octets[1:]) if octets.startswith(b"From ") else (b"", octets)
-    return lead + binascii.b2a_qp(octets, istext=False).replace(b"=\n", b"=\r\n")
+    lead, octets = (b"=46=\n", octets[1:]) if octets.startswith(b"From ") else (b"", octets)
+    return lead + binascii.b2a_qp(octets)
 
 
 def _part(part: PartRef, fetch: Fetch, *, inline: bool) -> bytes:
@@ -220,12 +225,13 @@ def _multipart(subtype: str, boundary: str, leaves: list[bytes]) -> bytes:
 def _check_head(head: bytes, expected: list[str]) -> None:
     """Read our own header block back: exactly the fields we meant, no stray CR, LF or NUL."""
     lines = head.removesuffix(b"\r\n").split(b"\r\n")
-    stray = any(c in line for line in lines for c in (b"\r", b"\n", b"\0"))
+    stray = not len(lines) == head.count(b"\r") == head.count(b"\n") or b"\0" in head
     found = [line.partition(b":")[0].decode("latin-1") for line in lines if line[:1] not in (b" ", b"\t")]
-    empty = any(not line.strip() for line in lines)
+    empty = not all(map(bytes.strip, lines))
     if stray or empty or found != expected:
         raise BadField(f"the header block reads back as {found}, but {expected} was meant")
-    twice = {name for name in _ONCE if sum(name == f.lower() for f in found) > 1}
+    names = [name.lower() for name in found]
+    twice = {name for name in _ONCE.intersection(names) if names.count(name) > 1}
     if twice:
         raise BadField(f"header fields that may stand once only are there twice: {sorted(twice)}")
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from jinja2 import FileSystemLoader, StrictUndefined, Template
@@ -45,7 +46,18 @@ _ID = re.compile(r"<?([!-;=?A-~]{1,120}@[!-;=?A-~]{1,120})>?")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _TAG = re.compile("<[^>]*>")
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _PARAGRAPH = re.compile(r"\n{2,}")
+
+
+class _Said(NamedTuple):
+    """What the mails of one decision have in common: columns of OutboxRow, and the octets of the body."""
+
+    text: str
+    html: str
+    parts: str
+    boundary: str
+    octets: bytes
 
 
 class Composer:
@@ -55,8 +67,7 @@ class Composer:
         self._policy = policy
         self._templates = _load(templates)
         # One mail goes to several agents with the same words; rendering them once halves the cost of a mail.
-        self._words: tuple[object, tuple[str, str, tuple[PartRef, ...]]] = (None, ("", "", ()))
-        self._octets: tuple[object, bytes] = (None, b"")
+        self._last: tuple[object, _Said] = (None, _Said("", "", "", "", b""))
 
     def render(self, draft: Draft, outbox_id: int, now: datetime, fetch: Fetch) -> OutboxRow:
         """The final mail of ``draft``. Raises BadField rather than send an unfit header."""
@@ -64,33 +75,32 @@ class Composer:
         rfc_id = make_message_id(policy.keys, SignedId(
             kind=draft.signed_kind, ticket=draft.ticket or 0, outbox=outbox_id, party=draft.recipient,
         ), policy.host)
-        text, html, parts = self._spoken(draft)
-        listed = json.dumps([asdict(part) for part in parts], ensure_ascii=False)
-        # Of the content, so that the same content makes the same octets for whomever.
-        boundary = hashlib.sha256(f"{text}\0{html}\0{listed}".encode("utf-8", "replace")).hexdigest()[:32]
-        row = OutboxRow(
+        said = self._said_by(draft, fetch)
+        headers = self._headers(draft, outbox_id, rfc_id, now)
+        octets = head_of(headers)
+        whole = hashlib.sha256(octets)
+        whole.update(said.octets)
+        return OutboxRow(
             id=outbox_id, kind=draft.kind, ticket=draft.ticket, message=draft.message,
             recipient=draft.recipient, rfc_id=rfc_id, rcpt_to=draft.rcpt_to,
             mail_from=draft.mail_from or make_bounce(policy.keys, outbox_id, policy.reply_domain),
-            headers=json.dumps(self._headers(draft, outbox_id, rfc_id, now), ensure_ascii=False),
-            text=text, html=html, parts=listed,
-            boundary=boundary, sha256="", size=0, created_at=now,
+            headers=_json(headers),
+            text=said.text, html=said.html, parts=said.parts,
+            boundary=said.boundary, sha256=whole.hexdigest(), size=len(octets) + len(said.octets), created_at=now,
         )
-        octets = head_of(row) + self._body_octets(row, fetch)
-        return replace(row, sha256=hashlib.sha256(octets).hexdigest(), size=len(octets))
 
-    def _spoken(self, draft: Draft) -> tuple[str, str, tuple[PartRef, ...]]:
+    def _said_by(self, draft: Draft, fetch: Fetch) -> _Said:
         key = (draft.kind, draft.template, draft.language, draft.from_address if draft.kind in _TO_CUSTOMERS else "",
                draft.values, draft.parts)
-        if self._words[0] != key:
-            self._words = (key, self._body(draft))
-        return self._words[1]
-
-    def _body_octets(self, row: OutboxRow, fetch: Fetch) -> bytes:
-        key = (row.boundary, row.text, row.html, row.parts)
-        if self._octets[0] != key:
-            self._octets = (key, body_of(row, fetch))
-        return self._octets[1]
+        if self._last[0] == key:
+            return self._last[1]
+        text, html, parts = self._body(draft)
+        listed = _json([asdict(part) for part in parts])
+        # Of the content, so that the same content makes the same octets for whomever.
+        boundary = hashlib.sha256(f"{text}\0{html}\0{listed}".encode("utf-8", "replace")).hexdigest()[:32]
+        said = _Said(text, html, listed, boundary, body_of(text, html, parts, boundary, fetch))
+        self._last = (key, said)
+        return said
 
     def _body(self, draft: Draft) -> tuple[str, str, tuple[PartRef, ...]]:
         values = dict(draft.values)
@@ -171,17 +181,21 @@ class Composer:
 def clean_text(text: str) -> str:
     """``text`` with LF line ends, without controls, without blanks at line ends and around it."""
     # "".join makes a plain str of Markup, whose methods would escape or pass for safe later on.
-    lines = _CONTROL.sub("", _BREAKS.sub("\n", "".join((text, "")))).split("\n")  # noqa: FLY002
-    return "\n".join(line.rstrip() for line in lines).strip("\n")
+    plain = "".join((text, ""))  # noqa: FLY002
+    lines = plain.split("\n")
+    if plain.isascii() and "".join(lines).isprintable():        # as most are: nothing to replace
+        if " \n" not in plain and not plain.endswith(" "):
+            return plain.strip("\n")
+    else:
+        lines = _CONTROL.sub("", _BREAKS.sub("\n", plain)).split("\n")
+    return "\n".join([line.rstrip() for line in lines]).strip("\n")
 
 
 def paragraphs(text: str) -> Markup:
     """Plain text as HTML: escaped, a ``<p>`` a paragraph, no links made of it."""
-    blocks = _PARAGRAPH.split(clean_text(text))
-    return Markup("\n").join(
-        Markup("<p>%s</p>") % Markup("<br>\n").join(escape(line) for line in block.split("\n"))
-        for block in blocks if block.strip()
-    )
+    blocks = _PARAGRAPH.split(str(escape(clean_text(text))))        # escaping makes and takes no line end
+    broken = [block.replace("\n", "<br>\n") for block in blocks if block.strip()]
+    return Markup("\n".join([f"<p>{block}</p>" for block in broken]))  # noqa: S704  # escaped above
 
 
 def quoted(text: str) -> str:
@@ -201,6 +215,7 @@ def human_size(size: int) -> str:
 def _load(folder: Path) -> dict[str, Template]:
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        auto_reload=False,      # else every include asks the disk whether it is still the same
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
     )
     environment.filters.update(paragraphs=paragraphs, quoted=quoted, human_size=human_size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.errors import MailwicketError
@@ -36,11 +37,13 @@ class BadField(MailwicketError, ValueError):
     """A header field that must not be sent; the text names field and trouble."""
 
 
+@lru_cache(maxsize=256)     # the mails of one decision have most of their fields in common
 def encode_field(name: str, value: str) -> bytes:
     """One header field, folded, with its CRLF. Raises BadField rather than change a value."""
     if not _NAME.fullmatch(name):
         raise BadField(f"header name {name!r} is not of letters, digits and hyphens")
-    if _FORBIDDEN.search(value):
+    is_plain = value.isascii() and value.isprintable()
+    if not is_plain and _FORBIDDEN.search(value):
         raise BadField(f"header {name} holds a control character: {value!r}")
     kind = name.lower()
     if kind in _ADDRESS_FIELDS:
@@ -70,6 +73,9 @@ def file_parameters(name: str) -> tuple[str, str]:
 
 
 def _fold(name: str, words: list[str]) -> bytes:
+    line = f"{name}: {' '.join(words)}"
+    if words and len(line) <= WIDTH:
+        return line.encode("utf-8") + b"\r\n"
     lines = [f"{name}:"]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > WIDTH and lines[-1] != f"{name}:":
@@ -89,6 +95,9 @@ def _unstructured(value: str, used: int) -> list[str]:
     if not value:
         return [""]
     words = value.split(" ")
+    if (value.isascii() and value.isprintable() and "=?" not in value and "" not in words
+            and max(map(len, words)) <= WIDTH - 2):
+        return words
     odd = [i for i, word in enumerate(words) if _is_odd(word)]
     if not odd:
         return words

@@ -13,6 +13,7 @@ import logging
 import re
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.message import Message
 from typing import TYPE_CHECKING
 
 import mailparser
@@ -66,9 +67,8 @@ def read(raw: bytes, fields: Fields, body: Sequence[Node]) -> Reading:
             asked.setdefault(name, value)   # it would hand any codec of Python's a word of 32 kB
     plain = [node for node in body if node.content_type == "text/plain"]
     with_text = bool(plain) and sum(node.body_end - node.body_start for node in plain) <= _MAX_BODY
-    digest = _digest(raw, asked, plain if with_text else [])
     try:
-        mail = _Digest(message_from_bytes(digest))  # type: ignore[no-untyped-call]
+        mail = _Digest(_digest(raw, asked, plain if with_text else []))  # type: ignore[no-untyped-call]
         return _reading(mail, asked, plain if with_text else None)
     except Exception as error:  # noqa: BLE001 - documented: AttributeError, TypeError, ValueError of any kind
         return Reading(defects=(f"mail-parser: {type(error).__name__}",))
@@ -92,30 +92,46 @@ def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list
     )
 
 
-def _digest(raw: bytes, asked: dict[bytes, bytes], plain: list[Node]) -> bytes:
-    lines: list[bytes] = []
+def _digest(raw: bytes, asked: dict[bytes, bytes], plain: list[Node]) -> Message:
+    """What the standard library would make of these fields and parts written down; only several parts are."""
+    fields: list[tuple[bytes, bytes]] = []
     for name, value in asked.items():
         is_long = value.count(b",") > _MAX_COMMAS
-        lines.append(name + b": " + (b",".join(value.split(b",", _MAX_COMMAS)[:-1]) if is_long else value))
-    lines.append(b"MIME-Version: 1.0")
-    if len(plain) == 1:
-        lines.append(_part(raw, plain[0]))
-    elif plain and not any(raw.find(_BOUNDARY, node.body_start, node.body_end) >= 0 for node in plain):
+        fields.append((name, b",".join(value.split(b",", _MAX_COMMAS)[:-1]) if is_long else value))
+    fields.append((b"MIME-Version", b"1.0"))
+    if len(plain) <= 1:
+        return _message(fields, raw, plain[0] if plain else None)
+    lines = [name + b": " + value for name, value in fields]
+    if any(raw.find(_BOUNDARY, node.body_start, node.body_end) >= 0 for node in plain):
+        lines.append(b"\r\n")
+    else:
         lines.append(b'Content-Type: multipart/mixed; boundary="' + _BOUNDARY + b'"\r\n')
         lines.extend(b"--" + _BOUNDARY + b"\r\n" + _part(raw, node) for node in plain)
         lines.append(b"--" + _BOUNDARY + b"--\r\n")
-    else:
-        lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+    return message_from_bytes(b"\r\n".join(lines))
+
+
+def _message(fields: list[tuple[bytes, bytes]], raw: bytes, node: Node | None) -> Message:
+    """One part, without the way through the parser, which looks at every line of the text."""
+    message = Message()
+    for name, value in (*fields, *(_content(node) if node else ())):
+        message.set_raw(name.decode("ascii"), value.decode("ascii", "surrogateescape"))
+    message.set_payload(raw[node.body_start:node.body_end].decode("ascii", "surrogateescape") if node else "")
+    return message
+
+
+def _content(node: Node) -> list[tuple[bytes, bytes]]:
+    charset = node.params.get("charset", "").lower()
+    known = charset if charset and charset in _SAFE_CHARSETS else "utf-8"
+    fields = [(b"Content-Type", b"text/plain; charset=" + known.encode())]
+    encoding = node.header(b"content-transfer-encoding").strip().lower()
+    if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
+        fields.append((b"Content-Transfer-Encoding", encoding))
+    return fields
 
 
 def _part(raw: bytes, node: Node) -> bytes:
-    charset = node.params.get("charset", "").lower()
-    known = charset if charset and charset in _SAFE_CHARSETS else "utf-8"
-    head = b"Content-Type: text/plain; charset=" + known.encode()
-    encoding = node.header(b"content-transfer-encoding").strip().lower()
-    if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
-        head += b"\r\nContent-Transfer-Encoding: " + encoding
+    head = b"\r\n".join(name + b": " + value for name, value in _content(node))
     return head + b"\r\n\r\n" + raw[node.body_start:node.body_end]
 
 

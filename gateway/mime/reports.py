@@ -45,7 +45,7 @@ def report_type(root: Node, leaves: list[Node]) -> str:
 
 
 def delivery_reports(data: bytes) -> tuple[Report, ...]:
-    """RFC 3464 §2.1: a block for the message, then one for each recipient. Successes are left out."""
+    """RFC 3464 §2.1: a block for the message, then one for each recipient."""
     out: list[Report] = []
     for block in _BLANK_LINES.split(data.strip())[: _MAX_REPORTS + 1]:
         fields = _fields(block)
@@ -53,16 +53,19 @@ def delivery_reports(data: bytes) -> tuple[Report, ...]:
         action = fields.get(b"action", "").lower()
         if not recipient and not action:
             continue
-        if action in ("delivered", "relayed", "expanded"):   # RFC 3464 §2.3.3
-            continue
         diagnostic = fields.get(b"diagnostic-code", "")
         found = _STATUS.search(fields.get(b"status", "")) or _STATUS.search(diagnostic)
         status = found[1] if found else ""
+        # RFC 3464 §2.3.3; a block without an action, which it must have, is known by the class of its status.
+        delivered = action in ("delivered", "relayed", "expanded") or (not action and status.startswith("2"))
+        # Who gives up after days reports the last 4.x with "failed": that is final, too.
+        final = action == "failed" or (action != "delayed" and not status.startswith("4"))
         out.append(Report(
             recipient=recipient,
             status=status,
-            permanent=action != "delayed" and not status.startswith("4"),
+            permanent=final and not delivered,
             diagnostic=_typed(diagnostic, keep=True),
+            delivered=delivered,
         ))
     return tuple(out)
 

@@ -275,8 +275,12 @@ def clean_html(html: str) -> str:
     if not html or not _is_bounded(html):
         return ""
     has_image = "<img" in html or "<IMG" in html
-    return nh3.clean(
-        html,
+    return _SHOWING[has_image].clean(html).strip()
+
+
+# Made once: nh3.clean would read these tables again for every mail. Without a picture nothing asks Python back.
+_SHOWING = {
+    has_image: nh3.Cleaner(
         tags=_SHOWN,
         clean_content_tags=_DROPPED_WITH_TEXT,
         attributes=_SHOWN_ATTRIBUTES,
@@ -284,7 +288,10 @@ def clean_html(html: str) -> str:
         url_schemes={"http", "https", "mailto", "cid"},
         link_rel=None,
         strip_comments=True,
-    ).strip()
+    )
+    for has_image in (False, True)
+}
+_BLOCKS = nh3.Cleaner(tags=_BLOCK, clean_content_tags=_DROPPED_WITH_TEXT, attributes={}, link_rel=None)
 
 
 _ANY_TAG = re.compile(r"<(/?)([a-z0-9]+)[^>]*>")
@@ -300,7 +307,7 @@ def html_to_text(html: str) -> str:
     """
     if not html or not _is_bounded(html):
         return ""
-    neat = nh3.clean(html, tags=_BLOCK, clean_content_tags=_DROPPED_WITH_TEXT, attributes={}, link_rel=None)
+    neat = _BLOCKS.clean(html)
     lines: list[str] = []
     line: list[str] = []
     quote = pre = 0

@@ -17,7 +17,7 @@ COMMENT ON TABLE fct_event IS 'Append-only: ids, enumerations, numbers and times
 COMMENT ON COLUMN fct_event.event_id IS 'Rises with every event; order by it, since many events share a second.';
 COMMENT ON COLUMN fct_event.occurred_at IS 'When it happened.';
 COMMENT ON COLUMN fct_event.recorded_at IS 'When we wrote it down: a report as of a moment knows only what was recorded by then.';
-COMMENT ON COLUMN fct_event.kind IS 'created, customer_reply, agent_reply, note, machine_mail, held, released, copy, status, assignee, priority, queue, tag_added, tag_removed, participant_added, merged_into, merged_from, linked, acknowledged, bounced.';
+COMMENT ON COLUMN fct_event.kind IS 'created, customer_reply, agent_reply, note, machine_mail, held, released, copy, status, assignee, priority, queue, tag_added, tag_removed, participant_added, merged_into, merged_from, linked, acknowledged, bounced, delayed, suppressed, revived.';
 COMMENT ON COLUMN fct_event.actor_kind IS 'The role at that time: customer, collaborator, agent, system, operator, rule.';
 COMMENT ON COLUMN fct_event.actor_id IS 'dim_person.person_id; NULL for machines.';
 COMMENT ON COLUMN fct_event.is_public IS 'The customer could read it.';

@@ -137,7 +137,7 @@ def test_the_eleventh_command_holds_the_mail() -> None:
 
 def test_every_row_is_reachable_explained_and_gives_a_canonical_name() -> None:
     for row in COMMANDS:
-        value = {"status": "open", "assign": "me", "priority": "low", "tag": "x", "merge": "ABC-1"}.get(row.name, "")
+        value = {"status": "open", "assign": "me", "priority": "low", "tag": "x", "merge": "ABC-1", "revive": "a@b.example"}.get(row.name, "")
         (command,) = parse_block(f"#{row.name} {value}").commands
         assert row_of(command.name).means is None
         assert row_of(command.name).level in (1, 3)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.retry import LIFETIME, next_attempt
+from gateway.core.retry import LATE, LIFETIME, is_late, next_attempt, settled
+from gateway.core.rows import Delivery
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -63,3 +65,36 @@ def test_an_old_mail_with_a_full_schedule_is_given_up() -> None:
     assert next_attempt(9, START, late, 0) is None
     assert next_attempt(9, START, late - timedelta(seconds=1), 1) == late
     assert next_attempt(500, START, START, 0) == START + timedelta(hours=8)
+
+
+# --- What follows from an attempt -----------------------------------------------------------
+
+PUT_OFF = Delivery(
+    outbox=1, state="deferred", attempts=5, next_at=START + LATE, changed_at=START, reply="451 4.3.0 later"
+)
+
+
+@pytest.mark.parametrize(("kind", "change", "late"), [
+    ("reply", {}, True),
+    ("reply", {"next_at": START + LATE - timedelta(seconds=1)}, False),
+    ("reply", {"told_at": START}, False),
+    ("reply", {"state": "sent"}, False),
+    ("reply", {"state": "uncertain"}, False),
+    ("reply", {"reply": "connection lost at RCPT: timeout"}, False),    # nobody answers: the word would wait as well
+    ("reply", {"reply": "535 5.7.8 no"}, False),                        # our login, not the agent's matter
+    ("notice", {}, False), ("ack", {}, False), ("undelivered", {}, False),
+])
+def test_who_must_hear_that_a_mail_is_late(kind, change, late) -> None:
+    """Once, of answers only, when the other side has put them off beyond the hour."""
+    assert is_late(kind, START, replace(PUT_OFF, **change)) == late
+
+
+@pytest.mark.parametrize("state", ["bounced", "delayed", "sent", "failed"])
+def test_a_report_that_came_while_we_sent_stands(state) -> None:
+    known = replace(PUT_OFF, state=state)
+    assert settled(known, PUT_OFF) is known
+
+
+def test_without_a_report_what_we_saw_stands() -> None:
+    assert settled(replace(PUT_OFF, state="sending"), PUT_OFF) is PUT_OFF
+    assert settled(None, PUT_OFF) is PUT_OFF

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from gateway.core.context import Needs
+from gateway.core.rows import Delivery, Rows, Suppression
+from gateway.edge import frames
 from gateway.edge.migrate import SCHEMA, migrate, migrations
+from gateway.edge.store import Store
 from gateway.edge.tables import Cursor
 from gateway.errors import StateError
 
@@ -73,3 +79,37 @@ def test_files_with_gaps_are_refused(tmp_path: Path, names: list[str]) -> None:
 
 def test_the_shipped_schema_is_whole() -> None:
     assert migrations(SCHEMA) and migrations(SCHEMA / "mail")
+
+
+def test_a_state_of_the_first_schema_opens_with_its_rows(tmp_path: Path) -> None:
+    """What version 0001 wrote: a delivery gets the new column empty, and takes a new row in its place."""
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "0001_base.sql").write_text((SCHEMA / "0001_base.sql").read_text("utf-8"))
+    state = tmp_path / "state"
+    state.mkdir()
+    with duckdb.connect(state / "mailwicket.duckdb") as old:
+        migrate(old, first, FILE)
+        old.execute("INSERT INTO delivery VALUES (7, 'deferred', 3, '2026-11-23', '2026-11-23', '451 later')")
+        old.execute(
+            "INSERT INTO outbox VALUES (7, 'reply', NULL, NULL, 1, 'x@y', 'ann@cust.example', '', 1, '2026-11-23', '2026-11')"
+        )
+        old.execute("INSERT INTO person VALUES (1, 'ann@cust.example', 'Ann', '2026-11-23', 1)")
+    for seq in (1, 2):      # the second start has nothing to do
+        store = Store.open(state)
+        (row,) = store.undelivered()
+        assert (row.outbox, row.state, row.attempts, row.reply) == (7, "deferred", seq + 2, "451 later")
+        told = replace(row, attempts=row.attempts + 1, told_at=datetime(2026, 11, 24, tzinfo=UTC))
+        dead = Suppression(person=1, since=row.changed_at, status="5.1.1", cause=f"outbox:{seq}")
+        store.write(seq, Rows(deliveries=(told,), suppressions=(dead,)), {})
+        assert store.undelivered() == [told]
+        assert store.load(Needs(persons=frozenset({1})), row.changed_at).suppressions == {1: dead}
+        store.close()
+
+
+def test_a_frame_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    """The journal is older than the column: nobody was told then."""
+    row = Delivery(outbox=7, state="sent", attempts=1, next_at=datetime(2026, 11, 23, tzinfo=UTC), changed_at=datetime(2026, 11, 23, tzinfo=UTC), reply="")
+    old = frames.encode(Rows(deliveries=(row,)), at=row.next_at, cause="send").replace(b',"told_at":null', b"")
+    assert b"told_at" not in old
+    assert frames.decode(old).rows == Rows(deliveries=(row,))

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.backup import backup
 from gateway.edge import frames
-from gateway.edge.backups import MANIFEST, directories
+from gateway.edge.backups import MANIFEST, directories, verify
 from gateway.edge.journal import Journal
 from gateway.edge.lock import Lock
 from gateway.edge.store import Store
 from gateway.edge.store_files import MAIN
 from gateway.errors import AlreadyRunning, Damaged, StateError
-from gateway.restore import NOT_SENT, backup, restore_state, verify
+from gateway.restore import NOT_SENT, restore_state
 from tests.edge.desk import Desk
 from tests.strategies import Story
 

@@ -109,6 +109,37 @@ async def test_a_pipelined_session_of_a_thousand_lines(tmp_path: Path) -> None:
     assert [raw for _, raw in stored(tmp_path)] == [b"%d\r\n" % i for i in range(200)]
 
 
+GROUPS = {
+    "data": (b"DATA\r\n", ["250", "250", "354"]),
+    "refusal": (b"RCPT TO:<nobody@acme.example>\r\n", ["250", "250", "550"]),
+    "farewell": (b"QUIT\r\n", ["250", "250", "221"]),
+    "half a command": (b"RS", ["250", "250"]),
+}
+
+
+@pytest.mark.parametrize(("end", "codes"), GROUPS.values(), ids=GROUPS.keys())
+async def test_replies_to_a_group_of_commands_are_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, codes: list[str]
+) -> None:
+    """RFC 2920 §3.2: together and in order, and none is held when there is nothing more to read."""
+    written: list[bytes] = []
+    write = asyncio.StreamWriter.write
+
+    def listen(writer: asyncio.StreamWriter, data: bytes) -> None:
+        written.append(data)
+        write(writer, data)
+
+    async with opened(tmp_path) as door:
+        peer = await visit(door)
+        await peer.say(b"EHLO kunde.example")
+        monkeypatch.setattr(asyncio.StreamWriter, "write", listen)
+        group = b"MAIL FROM:<a@kunde.example>\r\nRCPT TO:<support@acme.example>\r\n" + end
+        await peer.send(group)
+        replies = [await peer.reply() for _ in codes]
+        assert [reply[:3] for reply in replies] == codes
+        assert written == [group, "".join(reply + "\r\n" for reply in replies).encode()]
+
+
 async def test_a_peer_that_closed_its_half_gets_its_replies(tmp_path: Path) -> None:
     async with opened(tmp_path) as door:
         peer = await visit(door)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import re
 import threading
@@ -61,13 +60,13 @@ def test_an_envelope_never_breaks_its_line(tmp_path: Path, envelope: Envelope) -
     assert spool.read(spool.put(envelope, b"x\r\n")) == (envelope, b"x\r\n")
 
 
-def test_chunks_add_up_to_size_and_hash(tmp_path: Path) -> None:
-    """The writer knows size and sha256 of the raw bytes while they come in."""
+def test_chunks_add_up(tmp_path: Path) -> None:
+    """The writer knows the size of the raw bytes while they come in, and loses none of them."""
     raw = bytes(range(256)) * 3000
     writer = Spool(tmp_path).begin(ENVELOPE)
     for start in range(0, len(raw), 7777):
         writer.write(raw[start : start + 7777])
-    assert (writer.size, writer.sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
+    assert writer.size == len(raw)
     spool_id = writer.commit()
     assert spool_id == writer.spool_id
     assert Spool(tmp_path).raw(spool_id) == raw

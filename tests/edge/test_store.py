@@ -98,6 +98,7 @@ def test_rows_of_one_key_in_one_batch_and_over_batches_leave_one_row(store: Stor
         participants=(replace(first.participants[0], role="cc"), replace(first.participants[0], role="holder")),
         messages=(replace(first.messages[0], hold="x"), replace(first.messages[0], hold="y")),
         deliveries=(replace(first.deliveries[0], state="sending"), replace(first.deliveries[0], state="sent")),
+        suppressions=(replace(first.suppressions[0], status="5.1.2"), replace(first.suppressions[0], revived_at=START)),
     )
     store.write(2, again, {})
     found = {t.name: t.fetch(store._cursor, "true") for t in TABLES if t.name != "outbox"}
@@ -122,7 +123,7 @@ def test_a_copy_without_a_message_row_keeps_its_raw_bytes(store: Store) -> None:
 
 def test_load_gives_what_hangs_on_the_needs(store: Store) -> None:
     """Everything of a small desk, asked for as a whole, is in the context."""
-    story, parts = filled(store, count=4)
+    story, parts = filled(store, 10, count=4)
     context = store.load(everything(story), story.now)
     events: list[Event] = [e for rows, _ in parts for e in rows.events]
     texts = {t.message: t for rows, _ in parts for t in rows.message_texts}
@@ -149,6 +150,8 @@ def test_load_gives_what_hangs_on_the_needs(store: Store) -> None:
     assert context.acknowledged == {
         (o.ticket, o.recipient) for rows, _ in parts for o in rows.outbox if o.kind == "ack"
     }
+    assert context.suppressions == {s.person: s for rows, _ in parts for s in rows.suppressions}
+    assert {o: m.delivery for o, m in context.outbox.items()} == {d.outbox: d for d in story.deliveries}
     newest = max(d.spool_id for rows, _ in parts for d in rows.decisions)
     ticket = next(d.ticket for rows, _ in parts for d in rows.decisions if d.spool_id == newest)
     assert ticket is not None
@@ -224,6 +227,24 @@ def test_tickets_an_address_opened_within_the_hour_are_loaded(store: Store) -> N
     assert set(context.tickets) == {1}
 
 
+def test_bounces_of_seven_days_are_loaded_for_whom_the_outbox_rows_went_to(store: Store) -> None:
+    """With the status that was said; others, older ones and those without a status are not counted."""
+    story, parts = filled(store, count=1)
+    mail, event = parts[0][0].outbox[0], parts[0][0].events[0]
+
+    def bounce(seq: int, days: float, who: int, after: str | None, kind: str = "bounced") -> Event:
+        at = story.now - timedelta(days=days)
+        return replace(event, seq=story.seq + seq, kind=kind, actor=who, after=after, recorded_at=at)  # type: ignore[arg-type]
+
+    store.write(2, Rows(events=(
+        bounce(1, 8, mail.recipient, "5.1.1"), bounce(2, 6, mail.recipient, "5.2.2"), bounce(3, 1, mail.recipient + 1, "5.2.2"),
+        bounce(4, 1, mail.recipient, None), bounce(5, 1, mail.recipient, "4.2.2", "delayed"), bounce(6, 1, mail.recipient, "5.1.1"),
+    )), {})
+    found = store.load(Needs(outbox=frozenset({mail.id})), story.now).bounces
+    assert {who: [b.status for b in all_] for who, all_ in found.items()} == {mail.recipient: ["5.2.2", "5.1.1"]}
+    assert found[mail.recipient][0].at == story.now - timedelta(days=6)
+
+
 def test_a_hash_that_collides_does_not_bring_another_address(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The index holds hashes; the text decides."""
     monkeypatch.setattr("gateway.edge.tables.digest", lambda text: 1)
@@ -248,7 +269,7 @@ def test_memory_that_is_short_asks_for_a_smaller_batch(store: Store) -> None:
 
 def test_undelivered_is_what_is_neither_sent_nor_given_up(store: Store) -> None:
     """Due mail first."""
-    states = ("queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced")
+    states = ("queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed")
     rows = tuple(
         Delivery(outbox=n, state=s, attempts=0, next_at=START - timedelta(hours=n), changed_at=START, reply="")  # type: ignore[arg-type]
         for n, s in enumerate(states)

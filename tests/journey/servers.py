@@ -143,13 +143,8 @@ class Dovecot:
         self.root.mkdir()
         for name in ("mail", "run", "state"):
             (self.root / name).mkdir()
-        nobody = _ids("nobody")
-        os.chown(self.root / "mail", *nobody)
-        users = "".join(
-            f"{one}:{{PLAIN}}{PASSWORD}:{nobody[0]}:{nobody[1]}::{self.root}/mail/{one}::\n"
-            for one in self.people
-        )
-        (self.root / "users").write_text(users)
+        os.chown(self.root / "mail", *_ids("nobody"))
+        self.house(*self.people)
         (self.root / "dovecot.conf").write_text(self._config())
         self.launch()
 
@@ -165,6 +160,18 @@ class Dovecot:
                 start_new_session=True,
             )
         until(lambda: self._dead() or (answers(self.ports.imap) and self.lmtp.exists() and self.auth.exists()), "Dovecot")
+
+    def house(self, *people: str) -> None:
+        """Exactly these have a mailbox from now on; mail to anybody else comes back with 5.1.1."""
+        nobody = _ids("nobody")
+        new = self.root / "users.new"
+        new.write_text("".join(
+            f"{one}:{{PLAIN}}{PASSWORD}:{nobody[0]}:{nobody[1]}::{self.root}/mail/{one}::\n" for one in people
+        ))
+        new.chmod(0o644)
+        new.replace(self.root / "users")
+        if self._process is not None:
+            time.sleep(1.1)     # Dovecot looks at the file at most once a second
 
     def _dead(self) -> bool:
         assert self._process is not None

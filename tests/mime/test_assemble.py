@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import email
 import email.policy
 import hashlib
@@ -269,3 +270,24 @@ def test_the_same_row_gives_the_same_octets_for_ever() -> None:
 def test_a_boundary_that_could_break_out_is_refused() -> None:
     with pytest.raises(BadField):
         assemble(replace(row(), boundary='x"\r\nBcc: y'), none)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(
+    st.sampled_from(["\n", "\n", " ", "\t", ".", "=", "From ", "\r", "\x00", "é", "a" * 37, "b " * 38, "=20"]),
+    st.text(max_size=90),
+), max_size=9))
+def test_a_body_is_quoted_as_if_line_by_line(pieces: list[str]) -> None:
+    """All lines go through one call; its result is what a call for every line gives."""
+    text = "".join(pieces)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    body = assemble(row(text), none).partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+    one_by_one = b"\r\n".join(map(quoted, lines))
+    assert body in (one_by_one, "\r\n".join(lines).encode("utf-8", "replace"))
+    assert body == one_by_one or all(len(line) <= 78 and line.isascii() for line in lines)
+
+
+def quoted(line: str) -> bytes:
+    octets = line.encode("utf-8", "replace")
+    lead, octets = (b"=46=\r\n", octets[1:]) if octets.startswith(b"From ") else (b"", octets)
+    return lead + binascii.b2a_qp(octets, istext=False).replace(b"=\n", b"=\r\n")

@@ -26,6 +26,7 @@ from gateway.mime import compose
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.html_cut import agent_html
+from gateway.mime.text import clean_html
 
 TEMPLATES = Path(compose.__file__).parents[1] / "templates"
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
@@ -44,7 +45,7 @@ STATE = {
 NOTICE = {
     **STATE, "author_name": "Ann Customer", "author_address": "ann@cust.example", "first": False, "html": "",
     "text": "The printer is on fire.\n\nWhat shall I do?", "holder": "", "outsider": "", "opaque": "", "unproven": "", "suggested_cc": [], "possible": "",
-    "left_out": [], "to_cc": [],
+    "dead_since": "", "left_out": [], "to_cc": [],
 }
 REPLY = {
     "text": "Please use the extinguisher.", "html": "", "quoted_text": "The printer is on fire.\n> earlier",
@@ -57,7 +58,14 @@ VALUES: dict[str, dict[str, object]] = {
     "held_notice": {"code": "commands", "key": "ABC-123",
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
-    "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123"},
+    "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123",
+                    "stopped": True},
+    "delayed_notice": {"recipient": "ann@cust.example", "status": "4.2.2", "diagnostic": "full", "key": "ABC-123",
+                       "written_at": "2026-11-23 10:12 UTC"},
+    "withheld": {"key": "ABC-123", "addresses": [
+        {"address": "ann@cust.example", "since": "2026-11-23", "status": "5.1.1"},
+        {"address": "dan@cust.example", "since": "2026-11-22", "status": "5.2.2"}]},
+    "agent_unreachable": {"login": "bert", "recipient": "bert@acme.example", "status": "5.1.1", "diagnostic": "gone"},
 }
 
 
@@ -197,6 +205,17 @@ class TestWords:
         assert all(map(is_footer, lines))
         assert "big.iso (7 MB)" in row.text
 
+    @pytest.mark.parametrize(("language", "word"), [("en", "revive"), ("de", "reaktivieren")])
+    def test_the_command_that_writes_to_a_dead_address_again_can_be_copied(self, language: str, word: str) -> None:
+        assert render("withheld", language=language).text.splitlines()[-2:] == [
+            f"#{word} ann@cust.example", f"#{word} dan@cust.example"
+        ]
+        assert render("undelivered", language=language).text.endswith(f"#{word} ann@cust.example\n")
+        assert "#" not in render("undelivered", language=language, values={"stopped": False}).text
+        lines = render("notice", language=language, values={"dead_since": "2026-11-23"}).text.splitlines()[-3:]
+        assert lines[1].endswith(f": #{word} ann@cust.example")
+        assert all(map(is_footer, lines))
+
     def test_an_answer_stands_above_what_it_answers(self) -> None:
         assert render("reply").text == (
             "Please use the extinguisher.\n\nOn 2026-11-23 10:12 UTC Ann Customer wrote:\n"
@@ -276,7 +295,7 @@ class TestHtmlCut:
          '<p>see <a href="https://a.example/?x=1&amp;y=&gt;">this</a></p>'),
     ])
     def test_the_part_that_reads_like_the_text_is_kept(self, html: str, new_text: str, part_: str) -> None:
-        assert agent_html(html, new_text) == part_
+        assert agent_html(clean_html(html), new_text) == part_
 
     @settings(max_examples=150)
     @given(st.lists(st.tuples(
@@ -286,7 +305,7 @@ class TestHtmlCut:
     def test_a_reader_of_the_html_never_reads_more_than_the_text(
         self, pieces: list[tuple[str, str]], new_text: str
     ) -> None:
-        found = agent_html("".join(shape % text for shape, text in pieces), new_text)
+        found = agent_html(clean_html("".join(shape % text for shape, text in pieces)), new_text)
         shown = re.sub(r"\s", "", re.sub(r"<[^>]*>", "", found))
         assert shown in ("", new_text.replace(" ", ""))
 
@@ -294,7 +313,7 @@ class TestHtmlCut:
         "<div>" * 300_000, "<!--" * 50_000, "a<br>" * 60_000, "<b>a</b>" * 30_000, "<" * 200_000,
     ])
     def test_heavy_html_gives_a_small_answer(self, html: str) -> None:
-        assert len(agent_html(html, "a" * 500)) < 10_000
+        assert len(agent_html(clean_html(html), "a" * 500)) < 10_000
 
 
 class TestFooter:

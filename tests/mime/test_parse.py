@@ -256,18 +256,22 @@ def test_message_ids_are_sane(lines: list[str], message_id: str | None, referenc
 
 
 def test_delivery_report_is_read_with_the_mail_it_returns() -> None:
-    """RFC 3464: failed, delayed and delivered recipients; a success is none of ours."""
+    """RFC 3464: failed, delayed and delivered recipients; who gave up in the end did so for good."""
     status = (b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n"
               b"Final-Recipient: rfc822; <a@x.test>\r\nAction: failed\r\nStatus: 5.1.1 (unknown)\r\n"
               b"Diagnostic-Code: smtp; 550 no such user\r\n\r\n"
               b"Final-Recipient: rfc822;b@x.test\r\nAction: delayed\r\nStatus: 4.4.1\r\n\r\n"
-              b"Final-Recipient: rfc822; c@x.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n")
+              b"Final-Recipient: rfc822; c@x.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n\r\n"
+              b"Final-Recipient: rfc822; d@x.test\r\nAction: failed\r\nStatus: 4.4.7\r\n\r\n"
+              b"Final-Recipient: rfc822; e@x.test\r\nStatus: 2.1.5\r\n")
     back = b"Content-Type: text/rfc822-headers\r\n\r\nSubject: ours\r\nMessage-ID: <ours@example.net>\r\n"
     raw = multipart("report; report-type=delivery-status", PLAIN, status, back)
     got = parse(raw)
     assert got.report_type == "delivery-status"
     assert [(r.recipient, r.status, r.permanent, r.diagnostic) for r in got.reports] == [
-        ("a@x.test", "5.1.1", True, "550 no such user"), ("b@x.test", "4.4.1", False, "")]
+        ("a@x.test", "5.1.1", True, "550 no such user"), ("b@x.test", "4.4.1", False, ""),
+        ("c@x.test", "2.0.0", False, ""), ("d@x.test", "4.4.7", True, ""), ("e@x.test", "2.1.5", False, "")]
+    assert [r.delivered for r in got.reports] == [False, False, True, False, True]
     assert got.original_id == "ours@example.net"
     assert got.text == "plain words"
 
