@@ -33,7 +33,8 @@ def own_sent(case: Case) -> Decision:
     mail, policy = case.spooled.mail, case.policy
     outbox, name = own_mark(mail, policy), mail.message_id
     learnt: tuple[SentId, ...] = ()
-    if outbox is not None and name and read_message_id(policy.keys, name, policy.host) is None:
+    known = name in case.context.sent_ids   # read twice: killed between the spool and the cursor
+    if outbox is not None and name and not known and read_message_id(policy.keys, name, policy.host) is None:
         learnt = (SentId(rfc_id=name, outbox=outbox),)
         case.ledger.why("renamed", f"the provider sent our mail {outbox} under another Message-ID")
     case.ledger.why("logged", "a mail of ours in the Sent folder")

@@ -51,9 +51,20 @@ def token_without_proof(spooled: Spooled, match: ThreadMatch, context: Context, 
     named = (*signed, *(row.ticket for row in rows), *keys_in(mail.subject, policy.key))
     if any(_living(context, ticket) == match.ticket for ticket in named):
         return False
+    if not named and mail.in_reply_to and _perhaps_renamed(spooled, match, context, policy):
+        return False
     base = base_subject(mail.subject).casefold()
     same = [n for n, subject in context.subjects.items() if base and base_subject(subject).casefold() == base]
     return all(_living(context, ticket) != match.ticket for ticket in same)
+
+
+def _perhaps_renamed(spooled: Spooled, match: ThreadMatch, context: Context, policy: Policy) -> bool:
+    """Whether an answer names no id we know because the provider renamed ours, and we may not see its Sent folder.
+
+    Only a customer's, which stays on their own ticket; an agent's would go out, so the agent is asked.
+    """
+    party = context.persons.get(match.party or 0)
+    return spooled.envelope.channel == "imap" and party is not None and policy.agent_of_address(party.address) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

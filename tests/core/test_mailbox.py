@@ -177,6 +177,13 @@ def test_the_sent_folder_teaches_the_providers_message_id() -> None:
     assert out.to(ANN)
 
 
+def test_a_mail_of_the_sent_folder_that_is_read_twice_teaches_once() -> None:
+    desk = Desk(policy=BARE)
+    notice = fetched(desk, ANN, "Help").to(ANNA)[0]
+    out = [renamed(desk, notice, "rewritten-1@provider.example") for _ in range(2)]
+    assert [len(one.rows.sent_ids) for one in out] == [1, 0]
+
+
 def test_a_note_stays_inside_under_another_message_id() -> None:
     desk = Desk(policy=BARE)
     notice = fetched(desk, ANN, "Help").to(ANNA)[0]

@@ -355,6 +355,27 @@ def test_a_token_without_any_trace_of_its_ticket_is_a_new_matter(changes: dict[s
     assert token_without_proof(spooled(**changes), TOKEN, where, POLICY) is True
 
 
+@pytest.mark.parametrize(
+    ("changes", "party", "channel", "new_matter"),
+    [
+        ({"in_reply_to": ("renamed@provider",)}, 2, "imap", False),
+        ({"in_reply_to": ("renamed@provider",)}, 2, "smtp", True),      # MTAs rename nothing
+        ({"in_reply_to": ("renamed@provider",)}, 1, "imap", True),      # an agent's text would go out
+        ({"in_reply_to": ("renamed@provider",)}, 99, "imap", True),
+        ({"in_reply_to": ("b@x",)}, 2, "imap", True),                   # it answers something else
+        ({"references": ("renamed@provider",)}, 2, "imap", True),
+        ({}, 2, "imap", True),
+    ],
+)
+def test_a_customers_answer_to_a_renamed_mail_is_confirmed_by_being_an_answer(
+    changes: dict[str, object], party: int, channel: str, new_matter: bool
+) -> None:
+    where = context(*STORED, row("b@x", 7, 9))
+    mail = spooled(subject="All quiet now", **changes)
+    mail = replace(mail, envelope=replace(mail.envelope, channel=channel))
+    assert token_without_proof(mail, replace(TOKEN, party=party), where, POLICY) is new_matter
+
+
 def test_a_ticket_without_a_subject_is_not_confirmed_by_an_empty_one() -> None:
     where = replace(context(), subjects={12: ""})
     assert token_without_proof(spooled(subject="Re: "), TOKEN, where, POLICY) is True

@@ -161,7 +161,10 @@ class Site:
                 self.port = probe.getsockname()[1]
         self.root.mkdir(parents=True, exist_ok=True)
         self.config = self.root / "mailwicket.toml"
-        self.config.write_text(TOML.format(port=self.port), "utf-8")
+        self.config.write_text(self.toml(), "utf-8")
+
+    def toml(self) -> str:
+        return TOML.format(port=self.port)
 
     @property
     def state(self) -> Path:

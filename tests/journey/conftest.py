@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from desk import LMTP, Desk, Door, Mailbox
+from provider import DESK, IdentityProvider, ProviderDovecot, ProviderPostfix, Rewriter
 from servers import Dovecot, Postfix, Town, certificates, free_ports, require_servers
+from shared_mailbox import MailboxDesk, MailboxTown, Provider
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +86,47 @@ def anna(town: Town) -> Mailbox:
 @pytest.fixture
 def bert(town: Town) -> Mailbox:
     return Mailbox(town, "bert@acme.example")
+
+
+@pytest.fixture(scope="session")
+def mailbox_town() -> Iterator[MailboxTown]:
+    """The same people at a provider where the desk is a mailbox, too."""
+    require_servers()
+    root = Path(tempfile.mkdtemp(prefix="mailwicket-mailbox-"))
+    root.chmod(0o755)
+    with contextlib.ExitStack() as end:
+        end.callback(shutil.rmtree, root, ignore_errors=True)
+        ports, certs = free_ports(), certificates(root)
+        identity = IdentityProvider(DESK)
+        end.callback(identity.stop)
+        dovecot = ProviderDovecot(root / "dovecot", ports, certs, identity)
+        end.callback(dovecot.stop)
+        dovecot.start()
+        postfix = ProviderPostfix(root / "postfix", ports, dovecot, certs)
+        end.callback(postfix.stop)
+        postfix.start()
+        rewriter = Rewriter(ports, certs)
+        end.callback(rewriter.stop)
+        rewriter.start()
+        yield MailboxTown(root=root, ports=ports, certs=certs, dovecot=dovecot, postfix=postfix, rewriter=rewriter)
+
+
+@pytest.fixture
+def open_mailbox(mailbox_town: MailboxTown, tmp_path: Path) -> Iterator[Callable[[Provider], MailboxDesk]]:
+    """A desk at an empty mailbox; it must end well."""
+    desks: list[MailboxDesk] = []
+
+    def start(provider: Provider) -> MailboxDesk:
+        mailbox_town.refounded()
+        desk = MailboxDesk(mailbox_town, tmp_path / "desk", provider)
+        desks.append(desk)
+        desk.start()
+        return desk
+
+    try:
+        yield start
+        for desk in desks:
+            desk.stop()
+    finally:
+        for desk in desks:
+            desk.abandon()

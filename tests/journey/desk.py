@@ -252,11 +252,14 @@ class Desk:
         self._seen = 0
         # The system's trust store, as OpenSSL finds it: here it knows the test's authority only.
         self.trust = town.certs.ca
-        ports = town.ports
-        self.config.write_text(_TOML.format(
-            state=self.state, reply_domain=door.reply_domain, queue=door.queue, smtp=ports.desk_smtp,
+        self.config.write_text(self._toml())
+
+    def _toml(self) -> str:
+        ports = self.town.ports
+        return _TOML.format(
+            state=self.state, reply_domain=self.door.reply_domain, queue=self.door.queue, smtp=ports.desk_smtp,
             lmtp=ports.desk_lmtp, mx=ports.mx,
-        ))
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -267,13 +270,20 @@ class Desk:
         return [sys.executable, "-m", "gateway", *arguments, "--config", str(self.config)]
 
     def start(self) -> None:
+        self.launch()
+        until(self._open, "the door")
+
+    def launch(self) -> None:
+        """A new process, ready; whether mail reaches it is not looked at."""
         self._seen = len(self.log_lines())
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
                 self.command("serve"), env=self.environment, cwd=self.root, stdin=subprocess.DEVNULL, stdout=out, stderr=out
             )
         until(self._ready, "the gateway to say that it is ready", 30)
-        until(lambda: answers(self.town.ports.desk_lmtp), "the LMTP door")
+
+    def _open(self) -> bool:
+        return answers(self.town.ports.desk_lmtp)
 
     def _ready(self) -> bool:
         assert self._process is not None

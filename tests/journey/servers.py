@@ -90,11 +90,13 @@ class Ports:
     imap: int
     desk_lmtp: int
     desk_smtp: int
+    imaps: int
+    provider: int
 
 
 def free_ports() -> Ports:
     """Ports that are free now, below those that outgoing connections get: these would take them meanwhile."""
-    first, count = 10_000, 5
+    first, count = 10_000, 7
     last = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]) - 1
     found: list[int] = []
     for port in random.sample(range(first, max(last, first + 1000)), 200):
@@ -102,8 +104,10 @@ def free_ports() -> Ports:
             door.bind(("127.0.0.1", port))
             found.append(port)
         if len(found) == count:
-            mx, submission, imap, lmtp, smtp = found
-            return Ports(mx=mx, submission=submission, imap=imap, desk_lmtp=lmtp, desk_smtp=smtp)
+            mx, submission, imap, lmtp, smtp, imaps, provider = found
+            return Ports(
+                mx=mx, submission=submission, imap=imap, desk_lmtp=lmtp, desk_smtp=smtp, imaps=imaps, provider=provider
+            )
     raise OSError(f"no {count} free ports between {first} and {last}")
 
 
@@ -127,6 +131,8 @@ def certificates(folder: Path) -> Certificates:
 class Dovecot:
     """IMAP for people, LMTP and SASL for Postfix."""
 
+    people: tuple[str, ...] = (*CUSTOMERS, *AGENTS)
+
     def __init__(self, root: Path, ports: Ports) -> None:
         self.root, self.ports = root, ports
         self.lmtp, self.auth = root / "lmtp", root / "auth"
@@ -138,13 +144,20 @@ class Dovecot:
         for name in ("mail", "run", "state"):
             (self.root / name).mkdir()
         os.chown(self.root / "mail", *_ids("nobody"))
-        self.house(*CUSTOMERS, *AGENTS)
+        self.house(*self.people)
+        (self.root / "dovecot.conf").write_text(self._config())
+        self.launch()
+
+    def launch(self) -> None:
+        """Start it on what ``start`` made, again after ``stop``."""
         config = self.root / "dovecot.conf"
-        config.write_text(self._config())
-        errors = (self.root / "stderr").open("wb")
+        for door in (self.lmtp, self.auth):
+            door.unlink(missing_ok=True)
+        errors = (self.root / "stderr").open("ab")
         with errors:
             self._process = subprocess.Popen(
-                ["dovecot", "-F", "-c", str(config)], env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+                ["dovecot", "-F", "-c", str(config)], env={"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                start_new_session=True,
             )
         until(lambda: self._dead() or (answers(self.ports.imap) and self.lmtp.exists() and self.auth.exists()), "Dovecot")
 
@@ -220,15 +233,18 @@ service auth {{
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+        # Processes that serve a client outlive their master by half a minute.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
 
 
 class Postfix:
     """One instance in its own directories; ``postfix -c`` needs no entry anywhere else."""
+
+    logins: tuple[str, ...] = AGENTS
 
     def __init__(self, root: Path, ports: Ports, dovecot: Dovecot, certs: Certificates) -> None:
         self.root, self.ports, self.dovecot, self.certs = root, ports, dovecot, certs
@@ -246,10 +262,19 @@ class Postfix:
         for port in (self.ports.mx, self.ports.submission):
             until(lambda port=port: answers(port), f"Postfix on port {port}; {self._said()}")  # type: ignore[misc]
 
-    def _main(self) -> str:
+    def _to_the_desk(self) -> str:
+        """What is handed to the gateway's doors."""
         ports = self.ports
         lmtp, smtp = f"lmtp:inet:127.0.0.1:{ports.desk_lmtp}", f"smtp:[127.0.0.1]:{ports.desk_smtp}"
-        logins = " ".join(f"{one}={one}" for one in AGENTS)
+        return f"""
+relay_domains = reply.acme.example smtp-reply.acme.example
+transport_maps = inline:{{
+  {{ support@acme.example = {lmtp} }} {{ reply.acme.example = {lmtp} }}
+  {{ help@acme.example = {smtp} }} {{ smtp-reply.acme.example = {smtp} }} }}
+"""
+
+    def _main(self) -> str:
+        logins = " ".join(f"{one}={one}" for one in self.logins)
         return f"""
 compatibility_level = 3.6
 queue_directory = {self.queue}
@@ -272,10 +297,7 @@ biff = no
 virtual_mailbox_domains = cust.example acme.example elsewhere.example
 virtual_mailbox_maps = static:here
 virtual_transport = lmtp:unix:{self.dovecot.lmtp}
-relay_domains = reply.acme.example smtp-reply.acme.example
-transport_maps = inline:{{
-  {{ support@acme.example = {lmtp} }} {{ reply.acme.example = {lmtp} }}
-  {{ help@acme.example = {smtp} }} {{ smtp-reply.acme.example = {smtp} }} }}
+{self._to_the_desk()}
 # The desk is restarted in the middle of traffic; its mail shall not wait minutes for that.
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s

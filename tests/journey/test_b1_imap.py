@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import imaplib
-import json
 import shutil
-import subprocess
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pytest
-from servers import PASSWORD, PATH, Certificates, Dovecot, Ports, certificates, free_ports, require_servers, until
+from provider import IdentityProvider, ProviderDovecot
+from servers import PASSWORD, certificates, free_ports, require_servers, until
 
 from gateway.edge.imap_cursor import CursorFile
 from gateway.edge.imap_receive import Mailbox, MailboxEvent
@@ -37,104 +33,16 @@ QUICK = Pace(first_delay=0.05, last_delay=0.5, breath=0.05)
 # --- Servers --------------------------------------------------------------------------------
 
 
-class Provider:
-    """The account's identity provider: a token endpoint, and an introspection endpoint that Dovecot asks (RFC 7662)."""
-
-    def __init__(self) -> None:
-        self.valid: set[str] = set()
-        self.issued = self.asked = 0
-        self.withdrawn: set[str] = set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                answer = json.dumps(outer._token() if self.path == "/token" else outer._introspect(form["token"][0])).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def _token(self) -> dict[str, object]:
-        self.issued += 1
-        token = f"token-{self.issued}"
-        if token not in self.withdrawn:
-            self.valid.add(token)
-        return {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
-
-    def _introspect(self, token: str) -> dict[str, object]:
-        self.asked += 1
-        return {"active": token in self.valid, "username": USER}
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
-
-
-class MailboxDovecot(Dovecot):
-    """The journey's Dovecot with a TLS port and XOAUTH2."""
-
-    def __init__(self, root: Path, ports: Ports, certs: Certificates, provider: Provider) -> None:
-        super().__init__(root, ports)
-        self.certs, self.provider = certs, provider
-
-    @property
-    def imaps(self) -> int:
-        return self.ports.mx  # No Postfix runs beside this one.
-
-    def _config(self) -> str:
-        (self.root / "oauth2.conf").write_text(
-            f"introspection_mode = post\nintrospection_url = {self.provider.url}/introspect\n"
-            "username_attribute = username\nactive_attribute = active\nactive_value = true\n"
-        )
-        return super()._config() + f"""
-ssl = yes
-ssl_cert = <{self.certs.chain}
-ssl_key = <{self.certs.chain}
-auth_mechanisms = plain login xoauth2
-# Each token is to be looked at anew.
-auth_cache_size = 0
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2
-  args = {self.root}/oauth2.conf
-}}
-service imap-login {{
-  inet_listener imaps {{
-    address = 127.0.0.1
-    port = {self.imaps}
-    ssl = yes
-  }}
-}}
-"""
-
-    def kick(self) -> None:
-        """Disconnect everybody, as an administrator would."""
-        subprocess.run(
-            ["doveadm", "-c", str(self.root / "dovecot.conf"), "kick", USER], env={"PATH": PATH}, capture_output=True, check=False
-        )
-
-
 @pytest.fixture(scope="module")
-def dovecot() -> Iterator[MailboxDovecot]:
+def dovecot() -> Iterator[ProviderDovecot]:
     require_servers()
     root = Path(tempfile.mkdtemp(prefix="mailwicket-imap-"))
     root.chmod(0o755)
     with contextlib.ExitStack() as end:
         end.callback(shutil.rmtree, root, ignore_errors=True)
-        provider = Provider()
-        end.callback(provider.stop)
-        server = MailboxDovecot(root / "dovecot", free_ports(), certificates(root), provider)
+        identity = IdentityProvider(USER)
+        end.callback(identity.stop)
+        server = ProviderDovecot(root / "dovecot", free_ports(), certificates(root), identity)
         end.callback(server.stop)
         server.start()
         yield server
@@ -143,7 +51,7 @@ def dovecot() -> Iterator[MailboxDovecot]:
 class Person:
     """Somebody with a mail client at the same mailbox; it logs in for every errand, for the desk is not alone kicked out."""
 
-    def __init__(self, dovecot: MailboxDovecot) -> None:
+    def __init__(self, dovecot: ProviderDovecot) -> None:
         self._port = dovecot.ports.imap
 
     @contextlib.contextmanager
@@ -180,7 +88,7 @@ class Person:
 
 
 @pytest.fixture
-def person(dovecot: MailboxDovecot) -> Person:
+def person(dovecot: ProviderDovecot) -> Person:
     one = Person(dovecot)
     one.fresh("Support", "Processed", "Sent")
     return one
@@ -197,9 +105,9 @@ def mail(number: int, body: str = "Guten Tag") -> bytes:
 class Desk:
     """A watched folder, its spool and its cursor."""
 
-    def __init__(self, root: Path, dovecot: MailboxDovecot, **changes: object) -> None:
+    def __init__(self, root: Path, dovecot: ProviderDovecot, **changes: object) -> None:
         settings = MailboxSettings(
-            name="support", host="localhost", port=dovecot.imaps, cafile=str(dovecot.certs.ca), username=USER, password=PASSWORD,
+            name="support", host="localhost", port=dovecot.ports.imaps, cafile=str(dovecot.certs.ca), username=USER, password=PASSWORD,
             folder="Support", pace=QUICK,
         )
         self.settings = replace(settings, **changes)  # type: ignore[arg-type]
@@ -236,7 +144,7 @@ async def soon(look: Callable[[], object], what: str) -> None:
 
 
 async def test_mail_is_taken_over_tls_flagged_and_moved_and_keeps_its_octets(
-    dovecot: MailboxDovecot, person: Person, tmp_path: Path
+    dovecot: ProviderDovecot, person: Person, tmp_path: Path
 ) -> None:
     large = mail(2, "0123456789 * ) (\n" * 100_000)
     person.put("Support", mail(1), large)
@@ -252,25 +160,25 @@ async def test_mail_is_taken_over_tls_flagged_and_moved_and_keeps_its_octets(
 
 
 async def test_an_access_token_opens_the_mailbox_and_a_withdrawn_one_is_replaced(
-    dovecot: MailboxDovecot, person: Person, tmp_path: Path
+    dovecot: ProviderDovecot, person: Person, tmp_path: Path
 ) -> None:
-    provider = dovecot.provider
-    provider.withdrawn.add(f"token-{provider.issued + 1}")
+    identity = dovecot.identity
+    identity.withdrawn.add(f"token-{identity.issued + 1}")
     person.put("Support", mail(1))
-    oauth = OAuthSettings(token_url=f"{provider.url}/token", client_id="desk", refresh_token="refresh")
-    issued = provider.issued
+    oauth = OAuthSettings(token_url=f"{identity.url}/token", client_id="desk", refresh_token="refresh")
+    issued = identity.issued
     desk = Desk(tmp_path, dovecot, password=None, oauth=oauth)
     async with desk.watching():
         await soon(lambda: desk.raws() == Counter([mail(1)]), "the mail")
         dovecot.kick()
         person.put("Support", mail(2))
         await soon(lambda: desk.raws() == Counter([mail(1), mail(2)]), "the second mail, with the same token")
-    assert provider.issued == issued + 2
-    assert provider.asked >= 3
+    assert identity.issued == issued + 2
+    assert identity.asked >= 3
 
 
 async def test_a_hundred_mails_through_a_connection_that_keeps_breaking(
-    dovecot: MailboxDovecot, person: Person, tmp_path: Path
+    dovecot: ProviderDovecot, person: Person, tmp_path: Path
 ) -> None:
     desk = Desk(tmp_path, dovecot, move_to="Processed", batch=7)
     wanted = [mail(number) for number in range(100)]
@@ -285,7 +193,7 @@ async def test_a_hundred_mails_through_a_connection_that_keeps_breaking(
     assert len([event for event in desk.events if event.name == "connected"]) > 1
 
 
-async def test_a_folder_made_anew_is_read_again_and_says_so(dovecot: MailboxDovecot, person: Person, tmp_path: Path) -> None:
+async def test_a_folder_made_anew_is_read_again_and_says_so(dovecot: ProviderDovecot, person: Person, tmp_path: Path) -> None:
     person.put("Support", mail(1), mail(2))
     desk = Desk(tmp_path, dovecot)
     async with desk.watching():
@@ -302,7 +210,7 @@ async def test_a_folder_made_anew_is_read_again_and_says_so(dovecot: MailboxDove
 
 
 async def test_what_people_do_to_the_mail_changes_nothing_for_us(
-    dovecot: MailboxDovecot, person: Person, tmp_path: Path
+    dovecot: ProviderDovecot, person: Person, tmp_path: Path
 ) -> None:
     person.put("Support", *(mail(number) for number in range(4)))
     with person.at("Support") as client:
@@ -323,7 +231,7 @@ async def test_what_people_do_to_the_mail_changes_nothing_for_us(
 
 
 async def test_the_sent_folder_is_read_from_now_on_and_left_as_it_is(
-    dovecot: MailboxDovecot, person: Person, tmp_path: Path
+    dovecot: ProviderDovecot, person: Person, tmp_path: Path
 ) -> None:
     person.put("Sent", mail(1))
     desk = Desk(tmp_path, dovecot, sent_folder="Sent", move_to="Processed")
@@ -338,7 +246,7 @@ async def test_the_sent_folder_is_read_from_now_on_and_left_as_it_is(
     assert person.flags("Sent") == [set(), set()]
 
 
-async def test_a_folder_with_umlauts_is_found(dovecot: MailboxDovecot, person: Person, tmp_path: Path) -> None:
+async def test_a_folder_with_umlauts_is_found(dovecot: ProviderDovecot, person: Person, tmp_path: Path) -> None:
     person.fresh('"Posteing&AOQ-nge &- mehr"')
     person.put('"Posteing&AOQ-nge &- mehr"', mail(1))
     desk = Desk(tmp_path, dovecot, folder="Posteingänge & mehr")
