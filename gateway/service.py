@@ -113,10 +113,6 @@ class Gateway:
             ).run()))
         asides += [asyncio.create_task(m.watch.run()) for m in mailboxes]
         stopped = asyncio.create_task(self._stop.wait())
-        # What a start has made stays; looking through it again and again cost every twentieth cycle of a mail.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 20)
         notifier.ready()
         self.ready.set()
         log.info("ready", **{name: _place(door) for name, door in self.doors.items()}, state=str(self.config.state))
@@ -183,7 +179,20 @@ async def _until_signal(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop)
-    await gateway.run()
+    frozen = asyncio.create_task(_freeze(gateway))
+    try:
+        await gateway.run()
+    finally:
+        frozen.cancel()
+        gc.unfreeze()
+
+
+async def _freeze(gateway: Gateway) -> None:
+    """What a start has made stays; the collector looking through it took every twentieth cycle of a mail."""
+    await gateway.ready.wait()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def open_books(config: Config, spool: Spool) -> Bookkeeper:

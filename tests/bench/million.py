@@ -233,7 +233,7 @@ MAIN = {
         CASE WHEN mail THEN mails END, is_public, is_auto, before, after FROM past""",
     "outbox": """SELECT o.id, kind, ticket, message, recipient, 'o' || o.id || '@desk.acme.example', address, sha256('out' || o.id),
         1000 + (hash(o.id) % 9000)::BIGINT, moment, month FROM post o JOIN person_of p ON p.id = o.recipient""",
-    "delivery": "SELECT id, 'sent', 1, moment + INTERVAL 30 MINUTE, moment + INTERVAL 1 SECOND, '250 2.0.0 Ok' FROM post",
+    "delivery": "SELECT id, 'sent', 1, moment + INTERVAL 30 MINUTE, moment + INTERVAL 1 SECOND, '250 2.0.0 Ok', NULL FROM post",
     "processed": f"""SELECT spool_id, sha256('key' || m.id), 'apply', m.id, {_WRITTEN}, coalesce(h, hash(m.id))
         FROM mail m LEFT JOIN hash_key USING (id)""",
 }
