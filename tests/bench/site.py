@@ -70,16 +70,21 @@ class Desk(Site):
         return self.root / "hold"
 
     @property
+    def outgoing_gate(self) -> Path:
+        return self.root / "hold-sending"
+
+    @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
 
-    def launch(self, *, hold: bool = False, rooms: Path | None = None) -> None:
-        """A new process; with ``hold`` its pipeline waits for ``release``."""
+    def launch(self, *, hold: bool = False, silent: bool = False, rooms: Path | None = None) -> None:
+        """A new process; with ``hold`` its pipeline waits for ``release``, with ``silent`` its postman for ``send``."""
         self.lives += 1
-        words = ["--hold", str(self.gate)]
-        if hold:
-            self.gate.touch()
+        words = ["--hold", str(self.gate), "--hold-sending", str(self.outgoing_gate)]
+        for wanted, gate in ((hold, self.gate), (silent, self.outgoing_gate)):
+            if wanted:
+                gate.touch()
         if rooms:
             words += ["--rooms", str(rooms)]
         with self.log.open("wb") as log:
@@ -91,10 +96,13 @@ class Desk(Site):
     def release(self) -> None:
         self.gate.unlink(missing_ok=True)
 
+    def send(self) -> None:
+        self.outgoing_gate.unlink(missing_ok=True)
+
     @contextlib.contextmanager
-    def running(self, *, hold: bool = False, rooms: Path | None = None) -> Iterator[None]:
+    def running(self, *, hold: bool = False, silent: bool = False, rooms: Path | None = None) -> Iterator[None]:
         """A ready gateway for the length of the block."""
-        self.launch(hold=hold, rooms=rooms)
+        self.launch(hold=hold, silent=silent, rooms=rooms)
         try:
             self.ready()
             yield

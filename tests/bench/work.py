@@ -17,7 +17,7 @@ from tests.bench.feed import Sent, feed
 from tests.bench.site import Desk
 from tests.bench.table import Line, Table, percentile
 
-FULL_SPOOL, CPU_ALL = "from a full spool, sending meanwhile", "all processes, accept to sent"
+FULL_SPOOL, CPU_ALL = "from a full spool, mail of ours queued", "all processes, accept to commit"
 RATE_BAR, CPU_BAR, FLAT_BAR, CALM_BAR = 400.0, 4.0, 0.7, 2.0
 BIG = 10 * 1024 * 1024
 MEASUREMENTS = ("start", "throughput", "straight", "flood", "rooms", "steady")
@@ -58,9 +58,9 @@ class Works:
     # --- Means ---
 
     @contextmanager
-    def _desk(self, name: str, *, hold: bool = False, rooms: Path | None = None) -> Iterator[Desk]:
+    def _desk(self, name: str, *, hold: bool = False, silent: bool = False, rooms: Path | None = None) -> Iterator[Desk]:
         desk = self._prepared(name)
-        with desk.running(hold=hold, rooms=rooms):
+        with desk.running(hold=hold, silent=silent, rooms=rooms):
             yield desk
 
     def _prepared(self, name: str) -> Desk:
@@ -105,10 +105,10 @@ class Works:
         self._add(part, "memory at rest", resting / 1e6, "MB", bar=self.ground.rest_bar, way="at most", note="PSS of all processes")
 
     def throughput(self) -> None:
-        """A spool that was filled while the pipeline was held: the pipeline alone, no load beside it."""
+        """A spool that was filled while the pipeline was held: the pipeline alone, then sending alone."""
         part, n = "2 mail to commit, mails/s (smtp-sink as smarthost)", self.sizes.mails
         letters = self._letters(n)
-        with self._desk("throughput", hold=True) as desk:
+        with self._desk("throughput", hold=True, silent=True) as desk:
             before = desk.cpu()
             feed(desk.port, letters)
             accepted = desk.cpu()
@@ -118,6 +118,8 @@ class Works:
                     desk.release()
                     committed = desk.committed()
                 decided = desk.cpu()
+                released = time.time()
+                desk.send()
                 sent = desk.drained()
                 after = desk.cpu()
             found = desk.decided(n)
@@ -128,19 +130,19 @@ class Works:
         joined = sum("ack" not in row["outgoing"] and row["ticket"] is not None for _, row in found.values())
         self._add(part, FULL_SPOOL, n / (committed - begun), "/s", bar=RATE_BAR,
                   note=f"{n} mails, acknowledgements queued; middle half {steady:.0f}/s; {share.told}")
-        self._add(part, "the same until all mail of ours was sent", n / (sent - begun), "/s",
+        self._add(part, "then sending what they caused", n / (sent - released), "/s",
                   note=f"{acks} acknowledged, {joined} joined a ticket, {n - desk_ok} not applied")
         self._cpu(n, before, accepted, decided, after)
         self._add("4 memory", "memory, peak with a full spool", memory.peak / 1e6, "MB", bar=self.ground.rss_bar, way="at most", note="PSS of all processes")
 
     def _cpu(self, n: int, *marks: tuple[float, float]) -> None:
         part = "3 CPU a mail, counted by the kernel"
-        (m0, c0), (m1, c1), (_, _), (m3, c3) = marks
-        total = (m3 - m0 + c3 - c0) * 1000 / n
-        self._add(part, CPU_ALL, total, "ms", bar=CPU_BAR, way="at most")
+        (m0, c0), (m1, c1), (m2, c2), (m3, c3) = marks
+        self._add(part, CPU_ALL, (m2 - m0 + c2 - c0) * 1000 / n, "ms", bar=CPU_BAR, way="at most")
         self._add(part, "of it accept", (m1 - m0) * 1000 / n, "ms")
-        self._add(part, "of it parse (worker processes)", (c3 - c0) * 1000 / n, "ms", note=f"{(c1 - c0) * 1000 / n:.2f} while accepting")
-        self._add(part, "of it decide, write, send (gateway process)", (m3 - m1) * 1000 / n, "ms")
+        self._add(part, "of it parse (worker processes)", (c2 - c0) * 1000 / n, "ms", note=f"{(c1 - c0) * 1000 / n:.2f} while accepting")
+        self._add(part, "of it decide and write (gateway process)", (m2 - m1) * 1000 / n, "ms")
+        self._add(part, "sending the 1.6 mails it causes", (m3 - m2 + c3 - c2) * 1000 / n, "ms")
 
     def straight(self) -> None:
         """In by SMTP and on at once: accept, pipeline, sending and the load share the cores."""
