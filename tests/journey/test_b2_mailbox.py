@@ -7,10 +7,11 @@ another Message-ID, and whether the desk may look into the Sent folder to learn 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.message import EmailMessage
 from email.utils import make_msgid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk import INTERNAL_HEADERS, TOKEN, Mailbox, Received, answer, forged, opened, post, write
@@ -19,7 +20,9 @@ from servers import until
 from shared_mailbox import (
     PLAIN,
     PROVIDERS,
+    REWRITING,
     TOKEN_ADDRESS,
+    WITH_SUBADDRESSES,
     MailboxDesk,
     MailboxTown,
     Provider,
@@ -35,6 +38,15 @@ SUBJECT = "Printer on fire"
 QUESTION = "The printer on floor two smokes."
 ANSWER = "Please unplug it.\nWe are on our way."
 Open = Callable[[Provider], MailboxDesk]
+
+
+def at(providers: Iterable[Provider], *always: Provider) -> Any:
+    """A test for each of ``providers``; `make test` has time for those in ``always``, the soak for all."""
+    return pytest.mark.parametrize(
+        "provider", [pytest.param(p, id=str(p), marks=[] if p in always else [pytest.mark.soak]) for p in providers]
+    )
+
+
 SENT_WATCHED = [provider for provider in PROVIDERS if provider.sent]
 
 
@@ -105,7 +117,7 @@ def to_a_customer(mail: Received, provider: Provider) -> None:
 # --- Stories --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=str)
+@at(PROVIDERS, WITH_SUBADDRESSES, REWRITING)
 def test_life_of_a_ticket_in_a_mailbox(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, eve: Mailbox, anna: Mailbox, bert: Mailbox
 ) -> None:
@@ -165,7 +177,7 @@ def test_life_of_a_ticket_in_a_mailbox(
     nothing_counts_twice(desk, ann, eve, anna, bert)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=str)
+@at(PROVIDERS, PLAIN)
 def test_a_mistyped_command_and_a_forged_agent_achieve_nothing(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, anna: Mailbox, bert: Mailbox
 ) -> None:
@@ -215,7 +227,7 @@ def written(sender: str, to: str, subject: str, text: str, **headers: str) -> Em
     return mail
 
 
-@pytest.mark.parametrize("provider", SENT_WATCHED, ids=str)
+@at(SENT_WATCHED, REWRITING)
 def test_what_people_send_straight_from_the_mailbox_is_on_the_ticket(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, ben: Mailbox, anna: Mailbox, bert: Mailbox
 ) -> None:
@@ -257,7 +269,7 @@ def test_what_people_send_straight_from_the_mailbox_is_on_the_ticket(
     nothing_counts_twice(desk, ann, ben, anna, bert)
 
 
-@pytest.mark.parametrize("provider", SENT_WATCHED, ids=str)
+@at(SENT_WATCHED, PLAIN)
 def test_two_copies_in_sent_and_one_in_the_inbox_are_one_answer(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, ben: Mailbox, anna: Mailbox
 ) -> None:
@@ -290,7 +302,7 @@ def test_mail_from_the_mailbox_to_agents_alone_opens_nothing(
     assert (len(anna.mails()), len(bert.mails())) == (0, 1)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=str)
+@at(PROVIDERS, REWRITING)
 def test_a_returned_mail_is_tied_to_what_it_returns(
     open_mailbox: Open, town: MailboxTown, provider: Provider, anna: Mailbox, bert: Mailbox
 ) -> None:
