@@ -132,9 +132,12 @@ def _receipt(look: _Look) -> str:
 
 
 def _report(look: _Look) -> str:
-    if look.mail.report_type.casefold() == "delivery-status" or look.mail.reports:
+    mail = look.mail
+    if mail.report_type.casefold() == "delivery-status" or (mail.reports and not mail.dialect):
         return "a delivery report (RFC 3464)"
-    return "X-Failed-Recipients" if look.mail.header("x-failed-recipients") else ""
+    if mail.dialect:            # read only where something besides the text hints at a machine (mime/told.py)
+        return f"a delivery report in the words of {mail.dialect}"
+    return "X-Failed-Recipients" if mail.header("x-failed-recipients") else ""
 
 
 def _daemon(look: _Look) -> str:

@@ -1,17 +1,18 @@
 """Delivery reports and the mail that they return.
 
 Standards: RFC 3464 §2 (message/delivery-status), RFC 3462 (multipart/report), RFC 5965 and 8098
-(whose report parts name the returned mail as well). Reports without this structure are the
-business of core/classify.py.
+(whose report parts name the returned mail as well). Reports in plain words are read by
+mime/bounce_text.py.
 """
 
 from __future__ import annotations
 
 import re
 
+from gateway.core.bounce_reason import beside_reply, derived, explicit, generic, reason_of
 from gateway.core.model import Report
 from gateway.errors import Opaque
-from gateway.mime.headers import message_id
+from gateway.mime.headers import message_id, valid_address
 from gateway.mime.structure import Node, header_fields
 from gateway.mime.text import decode_header
 
@@ -19,6 +20,13 @@ _MAX_REPORTS = 200
 _MAX_FIELD = 1_000
 _BLANK_LINES = re.compile(rb"\r?\n[ \t]*\r?\n+")
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+_TYPE = re.compile(r"[A-Za-z0-9][\w.-]{0,30}")
+_BRACKETED = re.compile(r"<([^<>\s]{3,320})>")
+_X400 = re.compile(r"rfc-?822=([^/;\s]{1,64})\(a\)([^/;\s]{1,255})", re.IGNORECASE)
+_WRAPPED = re.compile(r"IMCEASMTP-([^@\s]{1,250})@\S{1,255}", re.IGNORECASE)
+_HEXED = re.compile(r"\+([0-9A-Fa-f]{2})")
+_RECIPIENT_FIELDS = (b"original-recipient", b"final-recipient", b"x-actual-recipient")
+_ABOUT = frozenset((b"action", b"status", b"diagnostic-code"))
 _ID_FIELDS = (b"original-message-id", b"message-id")
 STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED = (
@@ -45,26 +53,90 @@ def report_type(root: Node, leaves: list[Node]) -> str:
 
 
 def delivery_reports(data: bytes) -> tuple[Report, ...]:
-    """RFC 3464 §2.1: a block for the message, then one for each recipient. Successes are left out."""
+    """RFC 3464 §2.1: a block for the message, then one for each recipient.
+
+    Successes are left out, unless there is nothing else. Blank lines inside a block and missing ones
+    between two are seen by the fields: a block has one recipient, and none of its fields twice.
+    """
+    done: list[Report] = []
     out: list[Report] = []
-    for block in _BLANK_LINES.split(data.strip())[: _MAX_REPORTS + 1]:
-        fields = _fields(block)
-        recipient = _typed(fields.get(b"final-recipient") or fields.get(b"original-recipient") or "")
-        action = fields.get(b"action", "").lower()
+    for fields in _blocks(data):
+        recipient = _recipient(fields)
+        action = fields.get(b"action", "").partition("(")[0].strip().lower()
         if not recipient and not action:
             continue
-        if action in ("delivered", "relayed", "expanded"):   # RFC 3464 §2.3.3
-            continue
-        diagnostic = fields.get(b"diagnostic-code", "")
-        found = _STATUS.search(fields.get(b"status", "")) or _STATUS.search(diagnostic)
-        status = found[1] if found else ""
-        out.append(Report(
-            recipient=recipient,
-            status=status,
-            permanent=action != "delayed" and not status.startswith("4"),
-            diagnostic=_typed(diagnostic, keep=True),
-        ))
-    return tuple(out)
+        # RFC 3464 §2.3.3; Sun and Domino write "Delivered" beside a failure's status.
+        succeeded = action in ("delivered", "relayed", "expanded", "deliverable")
+        (done if succeeded else out).append(_report(fields, recipient, action, succeeded=succeeded))
+    return tuple(out or done)[:_MAX_REPORTS]
+
+
+def _report(fields: dict[bytes, str], recipient: str, action: str, *, succeeded: bool) -> Report:
+    diagnostic = _typed(fields.get(b"diagnostic-code", ""))
+    found = _STATUS.search(fields.get(b"status", ""))
+    status = found[1] if found else ""
+    if succeeded:
+        status = status if status.startswith("2") else "2.0.0"
+        return Report(recipient=recipient, status=status, permanent=False, diagnostic=diagnostic)
+    # RFC 3464 §2.3.4 wants the reporting server's word, which often is that it cannot tell; beside the
+    # remote's reply code stands what the remote itself said.
+    status = beside_reply(diagnostic) or (status if not generic(status) else "") or explicit(diagnostic) or status
+    guessed = not status
+    late = action == "delayed"
+    status = status or derived(diagnostic, lasting=not late)
+    return Report(
+        recipient=recipient, status=status, permanent=not late and not status.startswith("4"), diagnostic=diagnostic,
+        reason=reason_of("" if guessed else status, diagnostic), derived=guessed, gave_up=not late,
+    )
+
+
+def _blocks(data: bytes) -> list[dict[bytes, str]]:
+    out: list[dict[bytes, str]] = []
+    for piece in _BLANK_LINES.split(data.strip())[: 2 * _MAX_REPORTS + 1]:
+        for fields in _apart(piece):
+            named = any(name in fields for name in _RECIPIENT_FIELDS)
+            before = out[-1] if out else {}
+            if before and not named and _ABOUT.isdisjoint(before) and not _ABOUT.isdisjoint(fields) and any(
+                    name in before for name in _RECIPIENT_FIELDS):
+                before.update({name: value for name, value in fields.items() if name not in before})
+            elif before and named and not _ABOUT.isdisjoint(before) and _ABOUT.isdisjoint(fields) and not any(
+                    name in before for name in _RECIPIENT_FIELDS):
+                before.update(fields)           # Action stood in the block above
+            else:
+                out.append(fields)
+    return out
+
+
+def _apart(piece: bytes) -> list[dict[bytes, str]]:
+    """One block, or several that no blank line parts: each final recipient begins or ends one."""
+    try:
+        fields, _ = header_fields(piece, 0, len(piece))
+    except Opaque:
+        return []
+    out: list[dict[bytes, str]] = [{}]
+    for name, value in fields:
+        if name in out[-1] and name in (b"final-recipient", b"original-recipient", b"action", b"status"):
+            out.append({})
+        out[-1].setdefault(name, decode_header(value)[:_MAX_FIELD])
+    return out
+
+
+def _recipient(fields: dict[bytes, str]) -> str:
+    """The address we wrote to (RFC 3464 §2.3.1), else where it ended; only what one can write to, if anything is."""
+    read = [_address(fields[name]) for name in _RECIPIENT_FIELDS if fields.get(name)]
+    return next((each for each in read if valid_address(each)), next(iter(read), ""))
+
+
+def _address(text: str) -> str:
+    """The address of ``rfc822; <a@b> (A)``, of X.400's ``RFC-822=a(a)b`` and of Exchange's IMCEASMTP-a+40b@c."""
+    value = _typed(text).partition(" (")[0].strip()
+    if bracketed := _BRACKETED.search(value):
+        value = bracketed[1]
+    if x400 := _X400.search(value):
+        value = f"{x400[1]}@{x400[2]}"
+    if wrapped := _WRAPPED.fullmatch(value):
+        value = _HEXED.sub(lambda each: chr(int(each[1], 16)), wrapped[1])
+    return value.strip("<>\"' ").strip()
 
 
 def original(leaves: list[tuple[Node, bytes]]) -> tuple[str | None, str]:
@@ -90,8 +162,7 @@ def _fields(block: bytes) -> dict[bytes, str]:
     return out
 
 
-def _typed(text: str, *, keep: bool = False) -> str:
-    """What follows the type in ``rfc822; a@b`` (RFC 3464 §2.1.2), without brackets and comments."""
-    _, semicolon, rest = text.partition(";")
-    value = (rest if semicolon else text).strip()
-    return value if keep else value.partition(" (")[0].strip().strip("<>").strip()
+def _typed(text: str) -> str:
+    """What follows the type in ``rfc822; a@b`` (RFC 3464 §2.1.2)."""
+    kind, semicolon, rest = text.partition(";")
+    return rest.strip() if semicolon and _TYPE.fullmatch(kind.strip()) else text.strip()

@@ -1,0 +1,117 @@
+"""When the text of a mail is read as a report: only where something else than the text hints at a machine.
+
+Standards: RFC 3464 and RFC 5965 for those who broke them. People quote and forward reports; what they
+write is theirs, and none of it is cut away.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway.core.address import domain, local
+from gateway.core.bounce_reason import generic
+from gateway.core.classify_words import FAILURE, FORWARDED
+from gateway.mime.bounce_dialects import SNS_COMPLAINT
+from gateway.mime.bounce_text import Spoken, read
+from gateway.mime.opaque import Fields, first
+from gateway.mime.text import decode_header
+
+if TYPE_CHECKING:
+    from gateway.core.model import Address, Report
+
+# A local part, or the beginning of one, that no person has.
+_NOBODY = re.compile(
+    r"(?:mailer|.{0,20}daemon|post[-_.]?master|poo?stmaster|no[-_.]?reply|do[-_.]?not|bounce|sysadmin|admin|root|mail[-_.]?(?:er|delivery|"
+    r"system|admin|server)|smtp|delivery|system|exchange|quota|vpopmail|nobody|staff|microsoftexchange|auto|report)",
+    re.IGNORECASE,
+)
+_FEEDBACK = re.compile(r"^Feedback-Type:[ \t]{0,8}(?:abuse|fraud|opt-out|opt-out-list|virus|other|not-spam|auth-failure|dkim|miscategorized)\b",
+                       re.IGNORECASE | re.MULTILINE)
+_FEEDBACK_BESIDE = re.compile(r"^(?:User-Agent|Version|Original-Mail-From|Source-IP|Received-Date|Arrival-Date):",
+                              re.IGNORECASE | re.MULTILINE)
+_TOP = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A mail, as far as it says who speaks."""
+
+    fields: Fields
+    kind: str                       # report type, '' if none
+    sender: Address | None
+    subject: str
+    to: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was understood: the reports, the text without the returned mail, the kind if only the text tells it."""
+
+    reports: tuple[Report, ...]
+    text: str
+    kind: str = ""
+    dialect: str = ""
+    returned_id: str = ""
+
+
+def heard(text: str, said: Said, reports: tuple[Report, ...]) -> Told:
+    """``reports`` are those in the form of RFC 3464, which count more than any words."""
+    if not said.kind and _complains(text, said):
+        return Told(reports=reports, text=text, kind="feedback-report")
+    structured = said.kind == "delivery-status" and bool(reports)
+    if (structured and not any(generic(each.status) for each in reports)) or said.kind not in ("", "delivery-status"):
+        return Told(reports=reports, text=text)
+    machine = _machine(said)
+    if not machine and not FAILURE.search(said.subject[:300]):
+        return Told(reports=reports, text=text)
+    spoken = read(
+        text, subject=said.subject[:300], failed=_failed(said), host=domain(said.sender.address) if said.sender else "",
+        to=frozenset(each.address.casefold() for each in said.to[:20]),
+    )
+    if spoken is None:
+        return Told(reports=reports, text=text)
+    if structured:
+        return Told(reports=tuple(_mended(each, reports, spoken) for each in reports), text=text)
+    if not machine and (not spoken.early or FORWARDED.match(said.subject)):
+        return Told(reports=reports, text=text)
+    return Told(
+        reports=spoken.reports, text=text[:spoken.cut] if machine else text, dialect=spoken.dialect,
+        returned_id=spoken.returned_id,
+    )
+
+
+def _machine(said: Said) -> bool:
+    names = {name for name, _ in said.fields}
+    return (
+        bool(said.kind)
+        or said.sender is None
+        or bool(_NOBODY.match(local(said.sender.address)))
+        or b"x-failed-recipients" in names
+        or first(said.fields, b"return-path").strip() == b"<>"
+        or first(said.fields, b"auto-submitted").strip().lower() not in (b"", b"no")
+    )
+
+
+def _failed(said: Said) -> str:
+    return decode_header(first(said.fields, b"x-failed-recipients"))
+
+
+def _mended(report: Report, reports: tuple[Report, ...], spoken: Spoken) -> Report:
+    """A report that gives no reason, with that of the text above it."""
+    if not generic(report.status):
+        return report
+    same = [each for each in spoken.reports if each.recipient.casefold() == report.recipient.casefold()]
+    said = next(iter(same or (spoken.reports if len(reports) == 1 == len(spoken.reports) else ())), None)
+    if said is None or said.derived or said.status[:1] != report.status[:1]:
+        return report
+    return replace(report, status=said.status, diagnostic=report.diagnostic or said.diagnostic, reason=said.reason)
+
+
+def _complains(text: str, said: Said) -> bool:
+    """RFC 5965 fields in plain text, and the two providers who complain in a form of their own."""
+    top = text[:_TOP]
+    if "eedback-" in top and _FEEDBACK.search(top) and _FEEDBACK_BESIDE.search(top):
+        return True
+    return top.startswith("{") and bool(SNS_COMPLAINT.match(top)) and any(n == b"x-amz-sns-message-id" for n, _ in said.fields)
