@@ -167,8 +167,8 @@ SNS_COMPLAINT: Final = re.compile(r'\{\s{0,4}"notificationType"\s{0,4}:\s{0,4}"C
 
 # Below such a line stands the returned mail; it is compared without the rules and blanks around it.
 RETURNED: Final = re.compile(
-    r"(?:(?:below|enclosed|attached|attachment|included|here|this|a|the)\b.{0,40}(?: copy| header).{0,80}(?:message|mail|header|headers|"
-    r"body|line)\b.{0,40}"
+    r"(?:(?:(?:below|enclosed|attached|attachment|included|here|this|what follows|the following)\b[^,]{0,40}\bis )?(?:a |the )?(?:full |"
+    r"partial )?(?:copy|headers?)\b.{0,80}(?:message|mail|headers?|body|line)\b.{0,40}"
     r"|(?:the )?(?:header|headers|text|body|copy|start|beginning|first part) of (?:the |your )?(?:original |returned |undelivered )?"
     r"(?:message|mail)\b.{0,60}"
     r"|(?:the |your )?(?:original|returned|unsent|undelivered|rejected|failed) (?:message|mail)(?: info| headers?| text| body)?"
@@ -196,7 +196,7 @@ NAMED: Final = re.compile(
     r"delivery userid:|unknown host:|addressed to|delivered to(?: mobile)?:?|did not reach the following recipient(?:\(s\))?:|"
     r"deliver(?:ing)? (?:your |the )?(?:mail|message|e-?mail|it) to|was addressed,|unable to find user:|quota violation for|"
     r"local mailbox|dda:smtp=|rfc-822=|message to|mail to|failed for|user unknown:|no such user:?|user not found:|recipient rejected:|"
-    r"user [^<>@]{0,30}|not (?:be )?(?:able to )?deliver(?:ed)? to|[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?|rfc822;)"
+    r"\buser(?: [\w.]{1,40} \()?|expanded from:|not (?:be )?(?:able to )?deliver(?:ed)? to|[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?|rfc822;)"
     r"[ \t]{0,6}(?:mailto:)?[\"'<(\[]{0,3}$",
     re.IGNORECASE,
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.bounce_reason import derived, explicit, meaning, reason_of
+from gateway.core.bounce_reason import derived, explicit, meaning, reason_of, reply_code
 from gateway.core.model import Report
 from gateway.mime.bounce_dialects import DIALECTS, HEADER_BELOW, NAMED, NOT_A_RECIPIENT, RETURNED, Dialect
 from gateway.mime.headers import valid_address
@@ -24,11 +24,12 @@ _HEAD = 6_000
 _LINES = 2_000
 _LINE = 1_000
 _MAX_RECIPIENTS = 100
+_NEAR = 14              # lines of words in which an address that nothing announces may be the recipient
 _MAX_DIAGNOSTIC = 500
 _RULES = " \t>|-=*#.:~_"
 # No character before it could belong to it, so a long word is tried once.
 _ADDRESS = re.compile(r"(?<![^\s<>()\[\],;:\"'|=*/])[^\s<>()\[\],;:\"'@|=*]{1,64}@[^\s<>()\[\],;:\"'@/|*]{1,255}")
-_LEAD = re.compile(r"[\s>*•\-–=#]{0,30}[\"'<(\[]{0,3}(?=[^\s<>()\[\],;:\"'@|]{1,64}@)")
+_LEAD = re.compile(r"[\s>*•\-–=#]{0,30}(?:\(expanded from:? )?[\"'<(\[]{0,3}(?=[^\s<>()\[\],;:\"'@|]{1,64}@)")
 _BARE = re.compile(r"\s{1,20}([A-Za-z0-9._+-]{2,64})\s*")
 _X400 = re.compile(r"rfc-?822=([^/;\s]{1,64})\(a\)([^/;\s]{1,255})", re.IGNORECASE)
 _RETURNED_ID = re.compile(r"^[> \t]{0,8}Message-ID:[ \t]{0,8}(?:\r?\n[ \t]{1,8})?(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
@@ -58,11 +59,13 @@ class _Entry:
     words: str
 
 
-def read(text: str, *, subject: str = "", failed: str = "", host: str = "", to: frozenset[str] = frozenset()) -> Spoken | None:
+def read(
+    text: str, *, subject: str = "", failed: str = "", host: str = "", to: frozenset[str] = frozenset(), inner: bool = False,
+) -> Spoken | None:
     """The report that ``text`` is, or None if it opens like none.
 
     ``failed`` is X-Failed-Recipients (Exim), ``host`` the domain of the server that writes, ``to`` are those it
-    writes to, in lower case.
+    writes to, in lower case; ``inner`` says that this is what another report returned.
     """
     text = text[:READ]
     head = " ".join(text[:_HEAD].split()).casefold()
@@ -73,6 +76,9 @@ def read(text: str, *, subject: str = "", failed: str = "", host: str = "", to: 
     said, returned = text[:cut], text[cut:]
     found = _RETURNED_ID.search(returned)
     reports = _structured(said) or _sns(said) or _worded(dialect, said, returned, subject, failed, host, to)
+    if not reports and not inner:               # a report that was itself returned, or handed on by a gateway
+        below = read(returned.partition("\n\n")[2], inner=True)
+        reports = below.reports if below is not None else ()
     return Spoken(
         dialect=dialect.name, early=at <= EARLY, reports=reports, cut=cut, returned_id=found[1] if found else "",
     )
@@ -152,12 +158,28 @@ def _worded(
         key = entry.recipient.casefold()
         shown.setdefault(key, entry.recipient)
         words[key] = f"{words.get(key, '')} {entry.words}".strip()
-    return tuple(_report(shown[key], words[key], said, waits=waits) for key in list(words)[:_MAX_RECIPIENTS])
+    telling = _telling(lines)
+    alone = len(words) == 1
+    return tuple(
+        _report(shown[key], words[key] if words[key] and not (alone and _is_clearer(telling, words[key])) else telling, said, waits=waits)
+        for key in list(words)[:_MAX_RECIPIENTS])
+
+
+def _telling(lines: list[str]) -> str:
+    """The first words of the report that hold a code, with the line below; else the first that mean something."""
+    for number, line in enumerate(lines):
+        if explicit(line) or reply_code(line):
+            return " ".join(each.strip() for each in lines[number:number + 2])
+    return next((line.strip() for line in lines if line.strip() and meaning(line)), "")
+
+
+def _is_clearer(telling: str, words: str) -> bool:
+    return bool(explicit(telling)) and not explicit(words)
 
 
 def _report(recipient: str, words: str, said: str, *, waits: bool) -> Report:
     """``words`` are those about this recipient, ``said`` is the whole report, where they say nothing."""
-    told = words if explicit(words) or meaning("", words) else f"{words}\n{said}".strip()
+    told = words if explicit(words) or meaning(words) else f"{words}\n{said}".strip()
     status = explicit(told)
     guessed = not status
     status = status or derived(told, lasting=not waits)
@@ -210,7 +232,7 @@ def _announced(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _anywhere(lines: list[str], to: frozenset[str]) -> Iterator[_Entry]:
-    for line in lines:
+    for line in [line for line in lines if line.strip()][:_NEAR]:
         if "@" in line and not NOT_A_RECIPIENT.search(line):
             yield from (_Entry(each, line) for each in _in(line) if each.casefold() not in to)
 

@@ -23,7 +23,7 @@ from gateway.mime.body import Body, body_of, is_body_leaf
 from gateway.mime.told import Said, heard
 from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
-from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original, report_type
+from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
 
@@ -72,6 +72,9 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     key = _body_key(text, parts)                # of all that came, also of what is no body below
     told = heard(text, Said(fields, kind, sender, subject, to), reports)
     reports, text, dialect = told.reports, told.text, told.dialect
+    if dialect and not reports:
+        nested = next((leaf for leaf in leaves if leaf.is_nested), None)
+        reports = inner_reports(decoded(raw, nested)) if nested else ()
     kind = kind or told.kind
     returned = returned or message_id(told.returned_id.encode("utf-8", "replace"))
     if returned is None and (kind or sender is None or _DAEMON.match(sender.address)):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from gateway.core.bounce_reason import beside_reply, derived, explicit, generic, reason_of
+from gateway.core.bounce_reason import WRAPPERS, beside_reply, derived, explicit, generic, reason_of
 from gateway.core.model import Report
 from gateway.errors import Opaque
 from gateway.mime.headers import message_id, valid_address
-from gateway.mime.structure import Node, header_fields
+from gateway.mime.structure import Node, header_fields, scan
 from gateway.mime.text import decode_header
 
 _MAX_REPORTS = 200
@@ -26,6 +26,7 @@ _X400 = re.compile(r"rfc-?822=([^/;\s]{1,64})\(a\)([^/;\s]{1,255})", re.IGNORECA
 _WRAPPED = re.compile(r"IMCEASMTP-([^@\s]{1,250})@\S{1,255}", re.IGNORECASE)
 _HEXED = re.compile(r"\+([0-9A-Fa-f]{2})")
 _RECIPIENT_FIELDS = (b"original-recipient", b"final-recipient", b"x-actual-recipient")
+_IS_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}[ \t]*:")
 _ABOUT = frozenset((b"action", b"status", b"diagnostic-code"))
 _ID_FIELDS = (b"original-message-id", b"message-id")
 STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
@@ -80,7 +81,7 @@ def _report(fields: dict[bytes, str], recipient: str, action: str, *, succeeded:
         return Report(recipient=recipient, status=status, permanent=False, diagnostic=diagnostic)
     # RFC 3464 §2.3.4 wants the reporting server's word, which often is that it cannot tell; beside the
     # remote's reply code stands what the remote itself said.
-    status = beside_reply(diagnostic) or (status if not generic(status) else "") or explicit(diagnostic) or status
+    status = beside_reply(diagnostic) or ("" if generic(status) or status in WRAPPERS else status) or explicit(diagnostic) or status
     guessed = not status
     late = action == "delayed"
     status = status or derived(diagnostic, lasting=not late)
@@ -109,6 +110,10 @@ def _blocks(data: bytes) -> list[dict[bytes, str]]:
 
 def _apart(piece: bytes) -> list[dict[bytes, str]]:
     """One block, or several that no blank line parts: each final recipient begins or ends one."""
+    # A line that is neither a field nor folded belongs to the field above: replies of several lines lose their blank.
+    lines = piece.split(b"\n")
+    folded = [line if number == 0 or line[:1] in (b" ", b"\t") or _IS_FIELD.match(line) else b" " + line for number, line in enumerate(lines)]
+    piece = b"\n".join(folded)
     try:
         fields, _ = header_fields(piece, 0, len(piece))
     except Opaque:
@@ -137,6 +142,18 @@ def _address(text: str) -> str:
     if wrapped := _WRAPPED.fullmatch(value):
         value = _HEXED.sub(lambda each: chr(int(each[1], 16)), wrapped[1])
     return value.strip("<>\"' ").strip()
+
+
+def inner_reports(nested: bytes) -> tuple[Report, ...]:
+    """Those of a report that came back as somebody's attachment; nothing if it cannot be read."""
+    try:
+        leaves = scan(nested).leaves()
+    except Opaque:
+        return ()
+    return tuple(
+        report for leaf in leaves if leaf.content_type in STATUS_PARTS
+        for report in delivery_reports(nested[leaf.body_start:leaf.body_end])
+    )
 
 
 def original(leaves: list[tuple[Node, bytes]]) -> tuple[str | None, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.core.address import domain, local
-from gateway.core.bounce_reason import generic
+from gateway.core.bounce_reason import UNSAID, generic
 from gateway.core.classify_words import FAILURE, FORWARDED
 from gateway.mime.bounce_dialects import SNS_COMPLAINT
 from gateway.mime.bounce_text import Spoken, read
@@ -104,8 +104,11 @@ def _mended(report: Report, reports: tuple[Report, ...], spoken: Spoken) -> Repo
         return report
     same = [each for each in spoken.reports if each.recipient.casefold() == report.recipient.casefold()]
     said = next(iter(same or (spoken.reports if len(reports) == 1 == len(spoken.reports) else ())), None)
-    if said is None or said.derived or said.status[:1] != report.status[:1]:
+    if said is None:
         return report
+    if said.derived or said.status[:1] != report.status[:1]:
+        reason = said.reason if report.reason in ("", UNSAID) else report.reason
+        return replace(report, diagnostic=report.diagnostic or said.diagnostic, reason=reason)
     return replace(report, status=said.status, diagnostic=report.diagnostic or said.diagnostic, reason=said.reason)
 
 
