@@ -91,3 +91,19 @@ NO_REPLY: Final = re.compile(
 )
 ROBOT: Final = re.compile(r"(?:postmaster|bounces?|auto[-_.]?(?:reply|responder|mailer|confirm)|daemon|root|"
     r"cron|nobody)", re.IGNORECASE)
+# Exchange and Notes before they spoke RFC 8098: the subject's prefix and the sentence go together.
+READ_PREFIX: Final = re.compile(
+    r"(?:read|gelesen|lu|leído|letto|lida|lido|gelezen|läst|læst|lest|luettu|przeczytano|přečteno|прочитано|прочтено|開封済み|已读|已讀|읽음|"
+    r"return receipt|lesebestätigung|empfangsbestätigung)\s*[:：]",
+    re.IGNORECASE,
+)
+READ_WORDS: Final = re.compile(
+    r"was read on|was displayed on|was received by|wurde (?:am .{1,40} )?(?:gelesen|angezeigt)|a été (?:lu|affiché)|(?:ha sido|fue) leído|"
+    r"è stato letto|foi lida|is gelezen|lästes|blev læst|ble lest|została? (?:przeczytan|wyświetlon)|было прочитано|開封|已(?:被)?(?:阅读|讀取)|"
+    r"no guarantee that the message has been read",
+    re.IGNORECASE,
+)
+# Hotmail's feedback loop has a form of its own (its parts are those of a plain forward).
+COMPLAINT: Final = re.compile(r"\s*complaint about message from \[?\d{1,3}(?:\.\d{1,3}){3}", re.IGNORECASE)
+# A filter that asks senders to sign in first dresses its question up as a failure.
+CHALLENGE: Final = re.compile(r"not pre-approved|boxbe|spam ?arrest|challenge[- ]response|awaiting your confirmation", re.IGNORECASE)
