@@ -207,9 +207,10 @@ def _from_own_address(look: _Look) -> str:
 
 
 def _out_of_office(look: _Look) -> str:
-    if look.listed:
+    machine = look.replies or look.generated
+    if look.listed and not machine:         # that it is bulk, and its null path, are the list's doing
         return ""
-    machine = look.replies or look.generated or look.bulk or (look.null_path and "no return path")
+    machine = machine or look.bulk or (look.null_path and "no return path")
     if machine and look.away:
         return f"{machine}, and {look.away}"
     if look.away.startswith("X-MS-Exchange") and look.mail.header("x-auto-response-suppress"):

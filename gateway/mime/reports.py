@@ -26,6 +26,7 @@ _X400 = re.compile(r"rfc-?822=([^/;\s]{1,64})\(a\)([^/;\s]{1,255})", re.IGNORECA
 _WRAPPED = re.compile(r"IMCEASMTP-([^@\s]{1,250})@\S{1,255}", re.IGNORECASE)
 _HEXED = re.compile(r"\+([0-9A-Fa-f]{2})")
 _RECIPIENT_FIELDS = (b"original-recipient", b"final-recipient", b"x-actual-recipient")
+_NAMES = frozenset(_RECIPIENT_FIELDS)
 _IS_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}[ \t]*:")
 _ABOUT = frozenset((b"action", b"status", b"diagnostic-code"))
 _ID_FIELDS = (b"original-message-id", b"message-id")
@@ -92,17 +93,15 @@ def _report(fields: dict[bytes, str], recipient: str, action: str, *, succeeded:
 
 
 def _blocks(data: bytes) -> list[dict[bytes, str]]:
+    """The fields of each recipient. A block without a recipient and one without news are two halves of one."""
     out: list[dict[bytes, str]] = []
     for piece in _BLANK_LINES.split(data.strip())[: 2 * _MAX_REPORTS + 1]:
         for fields in _apart(piece):
-            named = any(name in fields for name in _RECIPIENT_FIELDS)
             before = out[-1] if out else {}
-            if before and not named and _ABOUT.isdisjoint(before) and not _ABOUT.isdisjoint(fields) and any(
-                    name in before for name in _RECIPIENT_FIELDS):
-                before.update({name: value for name, value in fields.items() if name not in before})
-            elif before and named and not _ABOUT.isdisjoint(before) and _ABOUT.isdisjoint(fields) and not any(
-                    name in before for name in _RECIPIENT_FIELDS):
-                before.update(fields)           # Action stood in the block above
+            halves = _NAMES.isdisjoint(before) != _NAMES.isdisjoint(fields) and before.keys() & fields.keys() & _ABOUT == set()
+            if halves and not _ABOUT.isdisjoint((*before, *fields)) and not (_NAMES.isdisjoint(before) and _ABOUT.isdisjoint(before)):
+                for name, value in fields.items():
+                    before.setdefault(name, value)
             else:
                 out.append(fields)
     return out
