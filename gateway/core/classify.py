@@ -194,8 +194,9 @@ def _daemon(look: _Look) -> str:
 
 def _to_bounce_address(look: _Look) -> str:
     """RFC 3834 §4: vacation programs write to the return path as well."""
-    automatic = look.replies or look.generated or look.away or look.bulk
-    return "it was sent to the return path of a mail of ours" if look.bounce_address and not automatic else ""
+    if not look.bounce_address or look.replies or look.generated or look.away or look.bulk:
+        return ""
+    return "it was sent to the return path of a mail of ours"
 
 
 def _from_own_address(look: _Look) -> str:
@@ -213,7 +214,7 @@ def _out_of_office(look: _Look) -> str:
     machine = machine or look.bulk or (look.null_path and "no return path")
     if machine and look.away:
         return f"{machine}, and {look.away}"
-    if look.away.startswith("X-MS-Exchange") and look.mail.header("x-auto-response-suppress"):
+    if look.mail.header("x-auto-response-suppress") and look.away.startswith("X-MS-Exchange"):
         return f"{look.away} and X-Auto-Response-Suppress"
     # Old vacation programs set no header at all: all three signs together, and only in an answer.
     plain = AWAY.match(look.subject) and look.says_absent and PROMISE.search(look.mail.text[:READ])

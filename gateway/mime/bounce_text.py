@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.bounce_reason import derived, explicit, meaning, reason_of, reply_code
+from gateway.core.bounce_reason import derived, explicit, meaning, plain, reason_of, reply_code
 from gateway.core.model import Report
 from gateway.mime.bounce_dialects import DIALECTS, HEADER_BELOW, NAMED, NOT_A_RECIPIENT, RETURNED, Dialect
 from gateway.mime.headers import valid_address
 from gateway.mime.reports import delivery_reports
 
-READ: Final = 65_536    # characters of the text that are looked at
+READ: Final = 65_536    # characters of the text that are looked at for the returned mail
 EARLY: Final = 250      # where the opening begins, if nothing but the text speaks for a report
-_HEAD = 6_000
-_LINES = 2_000
+_HEAD = 4_000
+_LINES = 800            # enough for a hundred recipients
 _LINE = 1_000
 _MAX_RECIPIENTS = 100
 _NEAR = 14              # lines of words in which an address that nothing announces may be the recipient
@@ -36,6 +36,7 @@ _RETURNED_ID = re.compile(r"^[> \t]{0,8}Message-ID:[ \t]{0,8}(?:\r?\n[ \t]{1,8})
 _RETURNED_TO = re.compile(r"^[> \t]{0,8}To:[ \t]{0,8}([^\n]{3,300})$", re.IGNORECASE | re.MULTILINE)
 _DSN_FIELD = re.compile(r"^[ \t]{0,8}(?:Reporting-MTA|Original-Recipient|Final-Recipient|Action|Status):", re.IGNORECASE | re.MULTILINE)
 _SNS_RECIPIENTS = re.compile(r'"bouncedRecipients"\s{0,4}:\s{0,4}\[([^\]]{0,8000})\]')
+_CODE = re.compile(r"[245]\d\d[ \-]|[245]\.\d")
 _SNS_FIELD = re.compile(r'"(emailAddress|status|diagnosticCode|action)"\s{0,4}:\s{0,4}"([^"]{0,500})"')
 _LATE = re.compile(r"(?:warning: message|.{0,40}delayed\b|.{0,40}\(delay\)|warning: could not)", re.IGNORECASE)
 
@@ -122,7 +123,8 @@ def _structured(said: str) -> tuple[Report, ...]:
 
 def _sns(said: str) -> tuple[Report, ...]:
     """Amazon's notification: JSON, often folded in the middle of a word, so it is not parsed as such."""
-    found = _SNS_RECIPIENTS.search(said)
+    at = said.find('"bouncedRecipients"')
+    found = _SNS_RECIPIENTS.match(said, at) if at >= 0 else None
     out = []
     for piece in found[1].split("}")[:_MAX_RECIPIENTS] if found else ():
         fields = dict(_SNS_FIELD.findall(piece))
@@ -158,23 +160,22 @@ def _worded(
         key = entry.recipient.casefold()
         shown.setdefault(key, entry.recipient)
         words[key] = f"{words.get(key, '')} {entry.words}".strip()
-    telling = _telling(lines)
-    alone = len(words) == 1
-    return tuple(
-        _report(shown[key], words[key] if words[key] and not (alone and _is_clearer(telling, words[key])) else telling, said, waits=waits)
-        for key in list(words)[:_MAX_RECIPIENTS])
+    if len(words) == 1 and not explicit(next(iter(words.values()))):
+        told = _telling(lines)
+        words = {key: told if told and (not value or explicit(told)) else value for key, value in words.items()}
+    elif not all(words.values()):
+        told = _telling(lines)
+        words = {key: value or told for key, value in words.items()}
+    return tuple(_report(shown[key], words[key], said, waits=waits) for key in list(words)[:_MAX_RECIPIENTS])
 
 
 def _telling(lines: list[str]) -> str:
-    """The first words of the report that hold a code, with the line below; else the first that mean something."""
+    """The first words of the report that hold a code, with the line below; else the first that mean what it says."""
     for number, line in enumerate(lines):
-        if explicit(line) or reply_code(line):
+        if _CODE.search(line) and (explicit(line) or reply_code(line)):
             return " ".join(each.strip() for each in lines[number:number + 2])
-    return next((line.strip() for line in lines if line.strip() and meaning(line)), "")
-
-
-def _is_clearer(telling: str, words: str) -> bool:
-    return bool(explicit(telling)) and not explicit(words)
+    meant = meaning("\n".join(lines))
+    return next((line.strip() for line in lines if meant and meant.found_in(plain(line))), "")
 
 
 def _report(recipient: str, words: str, said: str, *, waits: bool) -> Report:
