@@ -211,7 +211,7 @@ def _out_of_office(look: _Look) -> str:
     machine = look.replies or look.generated
     if look.listed and not machine:         # that it is bulk, and its null path, are the list's doing
         return ""
-    machine = machine or look.bulk or (look.null_path and "no return path")
+    machine = machine or look.bulk or ("no return path" if look.null_path else "")
     if machine and look.away:
         return f"{machine}, and {look.away}"
     if look.mail.header("x-auto-response-suppress") and look.away.startswith("X-MS-Exchange"):
