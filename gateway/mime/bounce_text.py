@@ -61,16 +61,17 @@ class _Entry:
 
 
 def read(
-    text: str, *, subject: str = "", failed: str = "", host: str = "", to: frozenset[str] = frozenset(), inner: bool = False,
+    text: str, *, subject: str = "", failed: str = "", host: str = "", to: frozenset[str] = frozenset(),
+    certain: bool = False, inner: bool = False,
 ) -> Spoken | None:
     """The report that ``text`` is, or None if it opens like none.
 
     ``failed`` is X-Failed-Recipients (Exim), ``host`` the domain of the server that writes, ``to`` are those it
-    writes to, in lower case; ``inner`` says that this is what another report returned.
+    writes to, in lower case; ``certain`` wants an opening that only servers write, ``inner`` says that this is what another report returned.
     """
     text = text[:READ]
     head = " ".join(text[:_HEAD].split()).casefold()
-    dialect, at = _dialect(head)
+    dialect, at = _dialect(head, certain=certain)
     if dialect is None:
         return None
     cut = returned_at(text)
@@ -85,8 +86,10 @@ def read(
     )
 
 
-def _dialect(head: str) -> tuple[Dialect | None, int]:
+def _dialect(head: str, *, certain: bool) -> tuple[Dialect | None, int]:
     for dialect in DIALECTS:
+        if dialect.loose and certain:
+            continue
         for opening in dialect.openings:
             at = head.find(opening)
             if at >= 0:

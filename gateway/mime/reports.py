@@ -96,7 +96,8 @@ def _blocks(data: bytes) -> list[dict[bytes, str]]:
     """The fields of each recipient. A block without a recipient and one without news are two halves of one."""
     out: list[dict[bytes, str]] = []
     for piece in _BLANK_LINES.split(data.strip())[: 2 * _MAX_REPORTS + 1]:
-        for fields in _apart(piece):
+        last = out[-1] if out else {}
+        for fields in _apart(piece, rest=not _NAMES.isdisjoint(last) and _ABOUT.isdisjoint(last)):
             before = out[-1] if out else {}
             halves = _NAMES.isdisjoint(before) != _NAMES.isdisjoint(fields) and before.keys() & fields.keys() & _ABOUT == set()
             if halves and not _ABOUT.isdisjoint((*before, *fields)) and not (_NAMES.isdisjoint(before) and _ABOUT.isdisjoint(before)):
@@ -107,8 +108,8 @@ def _blocks(data: bytes) -> list[dict[bytes, str]]:
     return out
 
 
-def _apart(piece: bytes) -> list[dict[bytes, str]]:
-    """One block, or several that no blank line parts: each final recipient begins or ends one."""
+def _apart(piece: bytes, *, rest: bool) -> list[dict[bytes, str]]:
+    """One block, or several that no blank line parts; ``rest`` says that it begins with the end of the one above."""
     # A line that is neither a field nor folded belongs to the field above: replies of several lines lose their blank.
     lines = piece.split(b"\n")
     folded = [line if number == 0 or line[:1] in (b" ", b"\t") or _IS_FIELD.match(line) else b" " + line for number, line in enumerate(lines)]
@@ -119,7 +120,9 @@ def _apart(piece: bytes) -> list[dict[bytes, str]]:
         return []
     out: list[dict[bytes, str]] = [{}]
     for name, value in fields:
-        if name in out[-1] and name in (b"final-recipient", b"original-recipient", b"action", b"status"):
+        again = name in out[-1] and name in (b"final-recipient", b"original-recipient", b"action", b"status")
+        below = rest and len(out) == 1 and name in _NAMES and not _ABOUT.isdisjoint(out[0]) and _NAMES.isdisjoint(out[0])
+        if again or below:
             out.append({})
         out[-1].setdefault(name, decode_header(value)[:_MAX_FIELD])
     return out

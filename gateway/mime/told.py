@@ -21,12 +21,9 @@ from gateway.mime.text import decode_header
 if TYPE_CHECKING:
     from gateway.core.model import Address, Report
 
-# A local part, or the beginning of one, that no person has.
-_NOBODY = re.compile(
-    r"(?:mailer|.{0,20}daemon|post[-_.]?master|poo?stmaster|no[-_.]?reply|do[-_.]?not|bounce|sysadmin|admin|root|mail[-_.]?(?:er|delivery|"
-    r"system|admin|server)|smtp|delivery|system|exchange|quota|vpopmail|nobody|staff|microsoftexchange|auto|report)",
-    re.IGNORECASE,
-)
+# The local part of a mail server, or its beginning; and of other robots.
+_SERVER = re.compile(r".{0,20}daemon|(?:post|poost)[-_.]?master|mail[-_.]?(?:er|delivery|system)|mdaemon|microsoftexchange|sysadmin", re.IGNORECASE)
+_ROBOT = re.compile(r"no[-_.]?reply|do[-_.]?not|bounce|.{0,30}admin|root|smtp|delivery|system|exchange|nobody|staff|auto|report", re.IGNORECASE)
 _FEEDBACK = re.compile(r"^Feedback-Type:[ \t]{0,8}(?:abuse|fraud|opt-out|opt-out-list|virus|other|not-spam|auth-failure|dkim|miscategorized)\b",
                        re.IGNORECASE | re.MULTILINE)
 _FEEDBACK_BESIDE = re.compile(r"^(?:User-Agent|Version|Original-Mail-From|Source-IP|Received-Date|Arrival-Date):",
@@ -63,32 +60,36 @@ def heard(text: str, said: Said, reports: tuple[Report, ...]) -> Told:
     structured = said.kind == "delivery-status" and bool(reports)
     if (structured and not any(generic(each.status) for each in reports)) or said.kind not in ("", "delivery-status"):
         return Told(reports=reports, text=text)
-    machine = _machine(said)
-    if not machine and not FAILURE.search(said.subject[:300]):
+    server = _server(said)
+    if not server and not _robot(said) and not FAILURE.search(said.subject[:300]):
         return Told(reports=reports, text=text)
     spoken = read(
         text, subject=said.subject[:300], failed=_failed(said), host=domain(said.sender.address) if said.sender else "",
-        to=frozenset(each.address.casefold() for each in said.to[:20]),
+        to=frozenset(each.address.casefold() for each in said.to[:20]), certain=not server,
     )
     if spoken is None:
         return Told(reports=reports, text=text)
     if structured:
         return Told(reports=tuple(_mended(each, reports, spoken) for each in reports), text=text)
-    if not machine and (not spoken.early or FORWARDED.match(said.subject)):
+    if not server and (not spoken.early or not spoken.reports or FORWARDED.match(said.subject)):
         return Told(reports=reports, text=text)
     return Told(
-        reports=spoken.reports, text=text[:spoken.cut] if machine else text, dialect=spoken.dialect,
+        reports=spoken.reports, text=text[:spoken.cut] if server else text, dialect=spoken.dialect,
         returned_id=spoken.returned_id,
     )
 
 
-def _machine(said: Said) -> bool:
-    names = {name for name, _ in said.fields}
+def _server(said: Said) -> bool:
+    """A mail server speaks, by its name or by what only servers say; a null path is a vacation program's as well."""
     return (
-        bool(said.kind)
-        or said.sender is None
-        or bool(_NOBODY.match(local(said.sender.address)))
-        or b"x-failed-recipients" in names
+        bool(said.kind) or said.sender is None or bool(_SERVER.match(local(said.sender.address)))
+        or any(name == b"x-failed-recipients" for name, _ in said.fields)
+    )
+
+
+def _robot(said: Said) -> bool:
+    return (
+        (said.sender is not None and bool(_ROBOT.match(local(said.sender.address))))
         or first(said.fields, b"return-path").strip() == b"<>"
         or first(said.fields, b"auto-submitted").strip().lower() not in (b"", b"no")
     )
