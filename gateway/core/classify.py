@@ -154,7 +154,7 @@ def _complaint(look: _Look) -> str:
         return "a feedback report (RFC 5965)"
     if _says(mail.header("x-apple-unsubscribe")):
         return "its reader's mail program unsubscribes"
-    returns = any(part.content_type == "message/rfc822" for part in mail.parts)
+    returns = any(part.content_type in ("message/rfc822", "text/rfc822-headers") for part in mail.parts)
     return "a complaint in the subject, with the mail" if returns and COMPLAINT.match(look.subject) else ""
 
 

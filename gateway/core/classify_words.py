@@ -103,7 +103,7 @@ READ_WORDS: Final = re.compile(
     r"no guarantee that the message has been read",
     re.IGNORECASE,
 )
-# Hotmail's feedback loop has a form of its own (its parts are those of a plain forward).
-COMPLAINT: Final = re.compile(r"\s*complaint about message from \[?\d{1,3}(?:\.\d{1,3}){3}", re.IGNORECASE)
+# Hotmail's feedback loop has a form of its own (its parts are those of a plain forward), and had others.
+COMPLAINT: Final = re.compile(r"\s*(?:complaint about message from|e-?mail feedback report for ip|abuse report for ip) \[?\d{1,3}(?:\.\d{1,3}){3}", re.IGNORECASE)
 # A filter that asks senders to sign in first dresses its question up as a failure.
 CHALLENGE: Final = re.compile(r"not pre-approved|boxbe|spam ?arrest|challenge[- ]response|awaiting your confirmation", re.IGNORECASE)

@@ -40,9 +40,13 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
         "could not be delivered for more than", "still trying to deliver your message", "delivery attempts will continue",
         "addresses had transient non-fatal errors", "the queue will keep attempting", "will be retried for",
         "temporary non-fatal errors",
+        "the delivery of the following message has been delayed", "still being attempted",
+        "attempts to deliver the message will continue", "this is an informative message sent by",
+        "has not been delivered yet to", "not been delivered to the following recipients yet",
+        "we will continue to try to deliver",
     ), waits=True),
     Dialect("qmail", (
-        "this is the qmail-send program", "this is the deliver program at", "this is the mail delivery agent at",
+        "this is the qmail-send program", "hi. this is the ", "this is the deliver program at", "this is the mail delivery agent at",
         "i'm afraid i wasn't able to deliver your message", "i wasn't able to deliver your message",
         "i was not able to deliver your message", "i was unable to deliver your message",
         "unfortunately, we were not able to deliver your message to the following address",
@@ -158,6 +162,23 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
         "mail delivery to the following", "we could not deliver your message",
 
     )),
+    Dialect("other servers", (
+        "list of failed recipients", "your message was automatically rejected by",
+        "i am sending you this message to inform you on the delivery status", "list of the affected recipients",
+        "we had trouble delivering your message", "your message could not be sent. ",
+        "transcript of the attempts to send the message", "has been blocked by our spam firewall",
+        "was blocked by our spam firewall", "could not be delivered as addressed", "is currently undeliverable",
+        "unable to deliver message to the following", "receiver not found:", "recipient unknown:",
+        "n'a pas été remis à", "wurde nicht zugestellt an", "non è stato consegnato a", "no se entregó a",
+        "nie został dostarczony", "this is a bounce message", "your mail could not be delivered to",
+        "returned to you because it could not be delivered", "could not be delivered because the following",
+        "is being returned to you because", "message could not be delivered to the following",
+        "mail was not delivered to the following", "was not delivered to the following",
+        "failed to deliver to the following", "following addresses were not delivered",
+        "could not deliver the message to the following", "wasn't delivered to anyone because",
+        "there was an error delivering", "an error occurred while delivering",
+        "cannot be delivered to the following",
+    )),
     Dialect("list server", ("duplicated message-id in", )),
     Dialect("Amazon SNS", ('{"notificationtype":"bounce"', '"notificationtype" : "bounce"')),
     Dialect("delay", (
@@ -218,7 +239,7 @@ NOT_A_RECIPIENT: Final = re.compile(
 # Words right before an address that make it the recipient.
 NAMED: Final = re.compile(
     r"(?:rcpt to ?:|original address:|recipient(?:s| address| name| e-?mail)?(?:\(s\))? ?[:=]|undeliverable +to|unknown user:|"
-    r"delivery userid:|unknown host:|addressed to|delivered to(?: mobile)?:?|did not reach the following recipient(?:\(s\))?:|"
+    r"delivery userid:|unknown host:|addressed to:?|(?:receiver|recipient|user|mailbox) (?:not found|unknown):|allowed size:|attempts:|delivered to(?: mobile)?:?|did not reach the following recipient(?:\(s\))?:|"
     r"deliver(?:ing)? (?:your |the )?(?:mail|message|e-?mail|it) to|was addressed,|unable to find user:|quota violation for|"
     r"local mailbox|dda:smtp=|rfc-822=|message to|mail to|failed for|user unknown:|no such user:?|user not found:|recipient rejected:|"
     r"\buser(?: [\w.]{1,40} \()?|expanded from:|not (?:be )?(?:able to )?deliver(?:ed)? to|[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?|rfc822;)"

@@ -28,6 +28,7 @@ _FEEDBACK = re.compile(r"^Feedback-Type:[ \t]{0,8}(?:abuse|fraud|opt-out|opt-out
                        re.IGNORECASE | re.MULTILINE)
 _FEEDBACK_BESIDE = re.compile(r"^(?:User-Agent|Version|Original-Mail-From|Source-IP|Received-Date|Arrival-Date):",
                               re.IGNORECASE | re.MULTILINE)
+_ABUSE = re.compile(r"\s{0,40}this is an? (?:email |e-mail )?(?:abuse|spam|feedback) report for (?:an? |the )?(?:email |e-mail )?message", re.IGNORECASE)
 _TOP = 8_000
 
 
@@ -116,6 +117,8 @@ def _mended(report: Report, reports: tuple[Report, ...], spoken: Spoken) -> Repo
 def _complains(text: str, said: Said) -> bool:
     """RFC 5965 fields in plain text, and the two providers who complain in a form of their own."""
     top = text[:_TOP]
+    if _ABUSE.match(top) and (_robot(said) or _FEEDBACK_BESIDE.search(top)):
+        return True
     if "eedback-" in top and _FEEDBACK.search(top) and _FEEDBACK_BESIDE.search(top):
         return True
     return top.startswith("{") and bool(SNS_COMPLAINT.match(top)) and any(n == b"x-amz-sns-message-id" for n, _ in said.fields)
