@@ -18,7 +18,7 @@ _NOW: Final = r"(?:[\w,-]{1,20} ){0,3}"     # "currently", "from today", "zur Ze
 
 ABSENT: Final = re.compile(
     r"\bi(?:'m| am|'ll be| will be) " + _NOW + r"(?:out of (?:the |my )?office|away\b|on (?:annual |maternity |parental |sick |paternity )?"
-    r"leave|on (?:vacation|holidays?|pto)|not in (?:the |my )?office|unavailable|travell?ing)|\bi have (?:left|limited access)|"
+    r"leave|on (?:vacation|holidays?|pto)|not in (?:the |my )?office|unavailable|travell?ing)|\bi have limited access|"
     r"(?:out of|not in) (?:the )?office (?:from|until|till|today|this|with)|\bis (?:currently )?out of (?:the )?office|"
     r"this is an auto(?:matic|mated)? (?:vacation |out.of.office )?(?:reply|response|message)[^.]{0,80}(?:away|office|vacation|leave)|"
     r"\bich bin " + _NOW + r"(?:nicht im (?:büro|haus|dienst|office)|abwesend|im urlaub|außer haus|nicht erreichbar|in elternzeit)|"

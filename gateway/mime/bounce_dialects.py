@@ -182,11 +182,15 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     Dialect("list server", ("duplicated message-id in", )),
     Dialect("Amazon SNS", ('{"notificationtype":"bounce"', '"notificationtype" : "bounce"')),
     Dialect("delay", (
+        "zustellung nicht abgeschlossen", "ein vorübergehendes problem", "problème temporaire", "problema temporal",
         "message delayed", "will retry for", "delivery incomplete", "will keep trying",
         "message delivery has been delayed", "delivery has been temporarily", "could not yet be delivered",
         "hasn't been delivered yet", "noch nicht zugestellt werden", "n'a pas encore été",
     ), waits=True, loose=True),
     Dialect("plain words", (
+        "failed to deliver to", "was undeliverable", "have delivery notifications", "message could not be delivered",
+        "was not able to be delivered", "not able to be delivered", "spam & virus firewall", "your email bounced",
+        "message was created automatically by", "konnte nicht zugestellt", "bei der zustellung ihrer nachricht",
         "delivery failed", "was returned to you", "delivery of your message", "your message was blocked",
         "message blocked", "message rejected", "message too large", "address not found", "no such user here",
         "unknown host:", "mail to the following", "your document:", "couldn't be delivered",

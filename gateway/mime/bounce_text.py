@@ -19,7 +19,7 @@ from gateway.mime.headers import valid_address
 from gateway.mime.reports import delivery_reports
 
 READ: Final = 65_536    # characters of the text that are looked at for the returned mail
-EARLY: Final = 250      # where the opening begins, if nothing but the text speaks for a report
+EARLY: Final = 250      # where the opening begins at the latest, if the sender is no mail server
 _HEAD = 4_000
 _LINES = 800            # enough for a hundred recipients
 _LINE = 1_000
@@ -36,6 +36,7 @@ _RETURNED_ID = re.compile(r"^[> \t]{0,8}Message-ID:[ \t]{0,8}(?:\r?\n[ \t]{1,8})
 _RETURNED_TO = re.compile(r"^[> \t]{0,8}To:[ \t]{0,8}([^\n]{3,300})$", re.IGNORECASE | re.MULTILINE)
 _DSN_FIELD = re.compile(r"^[ \t]{0,8}(?:Reporting-MTA|Original-Recipient|Final-Recipient|Action|Status):", re.IGNORECASE | re.MULTILINE)
 _SNS_RECIPIENTS = re.compile(r'"bouncedRecipients"\s{0,4}:\s{0,4}\[([^\]]{0,8000})\]')
+_SENDERS = re.compile(r"(?:sent by|from|sender|contact|write to|send mail to)[:\s]{0,9}$", re.IGNORECASE)
 _CODE = re.compile(r"[245]\d\d[ \-]|[245]\.\d")
 _SNS_FIELD = re.compile(r'"(emailAddress|status|diagnosticCode|action)"\s{0,4}:\s{0,4}"([^"]{0,500})"')
 _LATE = re.compile(r"(?:warning: message|.{0,40}delayed\b|.{0,40}\(delay\)|warning: could not)", re.IGNORECASE)
@@ -43,10 +44,10 @@ _LATE = re.compile(r"(?:warning: message|.{0,40}delayed\b|.{0,40}\(delay\)|warni
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spoken:
-    """A report in words. ``cut`` is where the returned mail begins in the text, its length if it does not."""
+    """A report in words. ``at`` is where it opens, ``cut`` where the returned mail begins or the text ends."""
 
     dialect: str
-    early: bool
+    at: int
     reports: tuple[Report, ...]
     cut: int
     returned_id: str            # with its brackets, '' if it is not known
@@ -82,7 +83,7 @@ def read(
         below = read(returned.partition("\n\n")[2], inner=True)
         reports = below.reports if below is not None else ()
     return Spoken(
-        dialect=dialect.name, early=at <= EARLY, reports=reports, cut=cut, returned_id=found[1] if found else "",
+        dialect=dialect.name, at=at, reports=reports, cut=cut, returned_id=found[1] if found else "",
     )
 
 
@@ -121,7 +122,7 @@ def _structured(said: str) -> tuple[Report, ...]:
     if first is None:
         return ()
     fields = "\n".join(line.strip() if _DSN_FIELD.match(line) else line for line in said[first.start():].split("\n")[:_LINES])
-    return tuple(each for each in delivery_reports(fields.encode("utf-8", "replace")) if each.recipient)
+    return tuple(each for each in delivery_reports(fields.encode("utf-8", "replace")) if _valid(each.recipient))
 
 
 def _sns(said: str) -> tuple[Report, ...]:
@@ -196,7 +197,10 @@ def _report(recipient: str, words: str, said: str, *, waits: bool) -> Report:
 
 def _entries(lines: list[str]) -> list[_Entry]:
     """Addresses that begin a line, each with what follows up to the next; else those that words announce."""
-    places = [(number, *found) for number, line in enumerate(lines) if "@" in line and (found := _leading(line))]
+    places = [
+        (number, *found) for number, line in enumerate(lines)
+        if "@" in line and (found := _leading(line)) and not _SENDERS.search(" ".join(lines[max(0, number - 2):number])[-80:])
+    ]
     if not places:
         places = [(number, *found) for number, line in enumerate(lines) if "@" in line for found in _announced(line)]
     out = []

@@ -14,7 +14,7 @@ from gateway.core.address import domain, local
 from gateway.core.bounce_reason import UNSAID, generic
 from gateway.core.classify_words import FAILURE, FORWARDED
 from gateway.mime.bounce_dialects import SNS_COMPLAINT
-from gateway.mime.bounce_text import Spoken, read
+from gateway.mime.bounce_text import EARLY, Spoken, read
 from gateway.mime.opaque import Fields, first
 from gateway.mime.text import decode_header
 
@@ -30,6 +30,8 @@ _FEEDBACK_BESIDE = re.compile(r"^(?:User-Agent|Version|Original-Mail-From|Source
                               re.IGNORECASE | re.MULTILINE)
 _ABUSE = re.compile(r"\s{0,40}this is an? (?:email |e-mail )?(?:abuse|spam|feedback) report for (?:an? |the )?(?:email |e-mail )?message", re.IGNORECASE)
 _TOP = 8_000
+_SHORT = 1_000          # characters of a report without the mail it returns
+_DECORATION = 60        # … and of the rules above its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,20 @@ def heard(text: str, said: Said, reports: tuple[Report, ...]) -> Told:
         return Told(reports=reports, text=text)
     if structured:
         return Told(reports=tuple(_mended(each, reports, spoken) for each in reports), text=text)
-    if not server and (not spoken.early or not spoken.reports or FORWARDED.match(said.subject)):
+    if not server and not (spoken.reports and _is_all(spoken, said, text)):
         return Told(reports=reports, text=text)
     return Told(
         reports=spoken.reports, text=text[:spoken.cut] if server else text, dialect=spoken.dialect,
         returned_id=spoken.returned_id,
     )
+
+
+def _is_all(spoken: Spoken, said: Said, text: str) -> bool:
+    """Nobody but the server has a word in it: a robot's mail that opens so, or a short one of a nameless sender."""
+    if _robot(said):
+        return spoken.at <= EARLY
+    nameless = said.sender is not None and not said.sender.name
+    return nameless and spoken.at <= _DECORATION and len(text) <= _SHORT and not FORWARDED.match(said.subject)
 
 
 def _server(said: Said) -> bool:
