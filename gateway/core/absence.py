@@ -14,7 +14,7 @@ from typing import Final
 TOP: Final = 600        # characters in which a notice says what it is
 READ: Final = 3_000
 _NEXT_YEAR: Final = 400     # days; nobody states a later return
-_NOW: Final = r"(?:[\w,-]{1,20} ){0,3}"     # "currently", "from today", "zur Zeit"
+_NOW: Final = r"(?:[\w.,/-]{1,20} ){0,6}"     # "currently", "from today", "vom 1.12. bis zum 7.12."
 
 ABSENT: Final = re.compile(
     r"\bi(?:'m| am|'ll be| will be) " + _NOW + r"(?:out of (?:the |my )?office|away\b|on (?:annual |maternity |parental |sick |paternity )?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.classify import MOST_RECEIVED, ROWS, classify
-from gateway.core.model import Address, Envelope, Mail, Report
+from gateway.core.model import Address, Envelope, Mail, Part, Report
 
 relaxed = settings(deadline=None, max_examples=100)
 DESK = "support@acme.example"
@@ -42,6 +42,8 @@ REPLIED = ("auto-submitted", "auto-replied")
 GENERATED = ("auto-submitted", "auto-generated")
 SUPPRESS = ("x-auto-response-suppress", "All")
 FAILED = Report(recipient="x@y.example", status="5.1.1", permanent=True)
+CHALLENGED = Report(recipient="x@y.example", status="4.7.0", permanent=False, diagnostic="Sender not pre-approved")
+RETURNED = Part(ordinal=0, name="x.eml", content_type="message/rfc822", size=1, sha256="", start=0, end=1, encoding="7bit", clean=True)
 DELIVERED = Report(recipient="x@y.example", status="2.0.0", permanent=False)
 
 
@@ -97,6 +99,33 @@ DELIVERED = Report(recipient="x@y.example", status="2.0.0", permanent=False)
     (mail(report_type="delivery-status", reports=(DELIVERED,)), "receipt"),
     (mail(report_type="disposition-notification"), "receipt"),
     (mail(report_type="Feedback-Report"), "complaint"),
+    (mail(report_type="delivery-status", reports=(DELIVERED, DELIVERED)), "receipt"),
+    (mail(reports=(FAILED,)), "bounce"),
+    (mail(reports=(FAILED,), dialect="qmail"), "bounce"),
+    (mail(dialect="qmail"), "bounce"),
+    (mail(report_type="delivery-status", reports=(CHALLENGED,)), "auto_reply"),
+    (mail(report_type="delivery-status", reports=(CHALLENGED, FAILED)), "bounce"),
+    (mail(("x-apple-unsubscribe", "true")), "complaint"),
+    (mail(("x-apple-unsubscribe", "no")), "human"),
+    (mail(subject="complaint about message from 192.0.2.7", parts=(RETURNED,)), "complaint"),
+    (mail(subject="complaint about message from 192.0.2.7"), "human"),
+    (mail(subject="complaint about message from my boss", parts=(RETURNED,)), "human"),
+    (mail(subject="Read: It blinks", text="Your message\nwas read on Monday"), "receipt"),
+    (mail(subject="Gelesen: Es blinkt", text="Ihre Nachricht wurde am 1.2. um 3 Uhr gelesen."), "receipt"),
+    (mail(subject="Read: this book", text="It is good."), "human"),
+    (mail(REPLIED, text="I am out of the office."), "out_of_office"),
+    (mail(GENERATED, text="I am out of the office."), "out_of_office"),
+    (mail(("precedence", "bulk"), text="Ich bin im Urlaub."), "out_of_office"),
+    (mail(REPLIED, text="We have your mail.\n> I am out of the office."), "auto_reply"),
+    (mail(subject="Urlaub", text="Ich bin im Urlaub. In dringenden Fällen: Bob."), "human"),
+    (mail(subject="Urlaub", text="Ich bin im Urlaub. In dringenden Fällen: Bob.", in_reply_to=("1@x",)), "out_of_office"),
+    (mail(subject="Urlaub", text="Ich bin im Urlaub. In dringenden Fällen: Bob.", references=("1@x",)), "out_of_office"),
+    (mail(subject="Urlaub", text="Ich bin im Urlaub. Was nun?", in_reply_to=("1@x",)), "human"),
+    (mail(subject="Out of office next week", text="Please send it before Friday, it is urgent.", in_reply_to=("1@x",)), "human"),
+    (mail(("precedence", "bulk"), ("list-id", "<x.example>"), subject="Bob is out of the office"), "bulk"),
+    (mail(("list-id", "<x.example>"), GENERATED, subject="Bob is out of the office"), "out_of_office"),
+    (mail(("list-id", "<x.example>"), subject="Automatic reply: It blinks"), "bulk"),
+    (mail(GENERATED, subject="Re: Bob is out of the office"), "generated"),
     (mail(*[("received", "x")] * MOST_RECEIVED), "human"),
     (mail(*[("received", "x")] * (MOST_RECEIVED + 1)), "own"),
     (mail(sender="Support@Acme.Example"), "own"),
@@ -132,6 +161,19 @@ def test_mail_to_a_return_path_of_ours_is_a_bounce_unless_a_vacation_program_wro
     assert kind(mail(), bounce_address=True) == "bounce"
     assert kind(mail(REPLIED), bounce_address=True) == "auto_reply"
     assert kind(mail(REPLIED, subject="Urlaub"), bounce_address=True) == "out_of_office"
+
+
+def test_an_absence_tells_the_day_of_return_and_records_it() -> None:
+    """By the date of the mail, else by that of its arrival (2 March 2026)."""
+    def found(**fields: Any) -> Any:
+        one = mail(REPLIED, subject="Out of office", **fields)
+        return classify(one, envelope(), own_addresses=frozenset(), own=False, bounce_address=False)
+
+    assert found(text="I am away until 9 March.").back_on == date(2026, 3, 9)
+    assert found(text="I am away until 9 March.").why.endswith("(row 8); back on 2026-03-09")
+    assert found(text="I am away until 9 March.", date=datetime(2027, 3, 1, tzinfo=UTC)).back_on == date(2027, 3, 9)
+    assert found(text="I am away.").back_on is None
+    assert found(text="I am away.").why.endswith("(row 8)")
 
 
 def test_our_own_mail_is_ours_whatever_else_it_says() -> None:
