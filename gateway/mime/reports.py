@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.core.bounce_reason import WRAPPERS, beside_reply, derived, explicit, generic, reason_of
+from gateway.core.bounce_reason import WRAPPERS, beside_reply, derived, explicit, generic, reason_of, reply_code
 from gateway.core.model import Report
 from gateway.errors import Opaque
 from gateway.mime.headers import message_id, valid_address
@@ -83,9 +83,10 @@ def _report(fields: dict[bytes, str], recipient: str, action: str, *, succeeded:
     # RFC 3464 §2.3.4 wants the reporting server's word, which often is that it cannot tell; beside the
     # remote's reply code stands what the remote itself said.
     status = beside_reply(diagnostic) or ("" if generic(status) or status in WRAPPERS else status) or explicit(diagnostic) or status
-    guessed = not status
     late = action == "delayed"
-    status = status or derived(diagnostic, lasting=not late)
+    guessed = not status and bool(reply_code(diagnostic))
+    if guessed:
+        status = derived(diagnostic, lasting=not late)
     return Report(
         recipient=recipient, status=status, permanent=not late and not status.startswith("4"), diagnostic=diagnostic,
         reason=reason_of("" if guessed else status, diagnostic), derived=guessed, gave_up=not late,
