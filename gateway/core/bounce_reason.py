@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 READ: Final = 2_000     # characters of one diagnostic in which anything is looked for
@@ -211,6 +212,7 @@ def reply_code(words: str) -> str:
     return next((each[1] for each in _REPLY.finditer(words[:READ]) if each[1][0] != "2"), "")
 
 
+@lru_cache(maxsize=32)      # a status, a reason and a diagnostic are asked of the same words one after another
 def meaning(words: str) -> Meaning | None:
     """What the words mean, None if none of them is known."""
     text = plain(words)
