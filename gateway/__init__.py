@@ -40,6 +40,8 @@
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands
       classify.py           a person, or which sort of machine (RFC 3834, 3464)
       classify_words.py     what robots write into subjects and addresses
+      absence.py            absence notices by their words, and when their writers are back
+      bounce_reason.py      what a mail server meant: status codes and words (RFC 3463)
       identity.py           who wrote it and how sure we are: L0 to L4
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
@@ -78,6 +80,9 @@
       text.py               bytes to readable text: charsets, encoded words, HTML
       attachments.py        leaves that are not the body
       reports.py            delivery reports and the mail they return (RFC 3464)
+      told.py               whether the text of a mail is read as a report
+      bounce_text.py        delivery reports in plain words
+      bounce_dialects.py    how mail servers say that a mail did not arrive
       opaque.py             a Mail from the header alone, when nobody could read the rest
       compose.py            a draft to an outbox row: rendered once
       html_cut.py           the part of an agent's HTML that was decided to be public

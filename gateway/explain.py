@@ -24,7 +24,7 @@ from gateway.config import Config
 from gateway.core.classify import classify
 from gateway.core.context import Context
 from gateway.core.conversation import Keys, conversations
-from gateway.core.model import Classification, Envelope, Mail
+from gateway.core.model import Classification, Envelope, Mail, Report
 from gateway.core.quote import split_reply
 from gateway.edge.archive import messages
 from gateway.edge.control import NotRunning, ask
@@ -93,7 +93,12 @@ def json_row(file: str, mail: Mail, config: Config) -> Row:
         ],
         "class": kind.mail_class,
         "class_why": kind.why,
-        "bounces": [{"recipient": b.recipient, "status": b.status, "permanent": b.permanent} for b in kind.bounces],
+        "bounces": [
+            {"recipient": b.recipient, "status": b.status, "permanent": b.permanent, "derived": b.derived, "reason": b.reason,
+             "diagnostic": b.diagnostic}
+            for b in (kind.bounces if kind.mail_class == "bounce" else ())
+        ],
+        "back_on": kind.back_on.isoformat() if kind.back_on else None,
         "reply_text": split_reply(mail.text).new,
         "opaque": mail.opaque,
         "defects": list(mail.defects),
@@ -161,11 +166,18 @@ def _page(mail: Mail, config: Config) -> Table:
         ("text", mail.text.strip()[:1500] or "(none)"),
         ("attachments", ", ".join(f"{p.name} ({p.size} bytes)" for p in mail.parts) or "(none)"),
         ("defects", ", ".join(mail.defects) or "(none)"),
+        *(("bounced", _told(report)) for report in classified(mail, config).bounces[:20]),
         *steps, ("asked", desk),
     ]
     for name, value in lines:
         table.add_row(name, Text(clean(value, lines=True)))
     return table
+
+
+def _told(report: Report) -> str:
+    status = f"{report.status} (from its words)" if report.derived else report.status
+    again = "" if report.gave_up else "; the server still tries"
+    return f"{report.recipient or '(nobody named)'}: {status} {report.reason}{again}".rstrip()
 
 
 def _steps(mail: Mail, config: Config) -> tuple[list[tuple[str, str]], str]:

@@ -94,3 +94,20 @@ def test_an_archive_is_threaded_and_nothing_is_written(tmp_path: Path, capsys: p
     assert [r["message_id"] for r in rows] == ["1@x", "2@x", "3@x"]
     assert rows[0]["ticket"] == rows[1]["ticket"] != rows[2]["ticket"]
     assert not (tmp_path / "state" / "mailwicket.duckdb").exists()
+
+
+def test_a_bounce_says_whom_it_is_about_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To programs the fields, to people one line a recipient; a status out of words is called so."""
+    mails = Path(__file__).parent / "mails" / "bounces"
+    known = config(tmp_path)
+    explain_files(known, [mails / "qmail-no-code.eml"], as_json=True)
+    row = json.loads(capsys.readouterr().out)
+    assert row["class"] == "bounce"
+    assert row["bounces"] == [{
+        "recipient": "mara@river.example", "status": "5.2.2", "permanent": True, "derived": True, "reason": "the mailbox is full",
+        "diagnostic": "Remote host said: 552 Error: mailbox quota exceeded",
+    }]
+    explain_files(known, [mails / "qmail-no-code.eml", mails / "exim-delay.eml"], as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "mara@river.example: 5.2.2 (from its words) the mailbox is full" in shown
+    assert "4.2.0 the server of the recipient has a fault; the server still tries" in shown

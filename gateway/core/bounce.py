@@ -39,14 +39,14 @@ def report(case: Case) -> Decision:
     ticket = known.id if known is not None else None
     words = f"outbox {sent.id} to {said.recipient or 'its recipient'}: {said.status}"
     before = failure.state_of(sent)
-    if before in failure.FINAL or (before not in OUT and not said.permanent):
+    if before in failure.FINAL or (before not in OUT and not said.final):
         case.ledger.why("reported_before", f"{words}; it is {before} already")
         return store(case, "log", ticket=None)
     if said.delivered:
         case.ledger.why("delivered", words)
         return store(case, "log", ticket=None, deliveries=[_delivery(case, sent, said, "sent")])
     message = case.ledger.new_message()
-    after: OutboxState = "bounced" if said.permanent else "delayed"
+    after: OutboxState = "bounced" if said.final else "delayed"
     case.ledger.why(after, words)
     drafts = _told(case, sent, said, ticket, message)
     delivery = _delivery(case, sent, said, after)
@@ -59,7 +59,7 @@ def _told(case: Case, sent: SentMail, said: Report, ticket: int | None, message:
     # The address we wrote to, not what the report calls it.
     ours = case.ledger.address(sent.recipient)
     known = replace(said, recipient=ours or said.recipient)
-    if said.permanent:
+    if said.final:
         # A list or a forwarder passed it on, and one of many behind it is gone: the address itself may be well.
         about = said.recipient.casefold() in ("", ours)
         return failure.lost(
@@ -75,7 +75,7 @@ def _about(case: Case, sent: SentMail) -> Report:
     """The one report of several that counts: of our recipient, else the gravest (a forwarder may name others)."""
     said = case.facts.bounces or (Report(recipient="", status="", permanent=True),)
     ours = case.ledger.address(sent.recipient)
-    return min(said, key=lambda r: (r.recipient.casefold() != ours, not r.permanent, r.delivered))
+    return min(said, key=lambda r: (r.recipient.casefold() != ours, not r.final, r.delivered))
 
 
 def _proven(case: Case, sent: SentMail) -> bool:

@@ -17,11 +17,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Final
 
+from gateway.core.absence import ABSENT, PROMISE, READ, TOP, back_on
 from gateway.core.address import canonical, local
-from gateway.core.classify_words import AWAY, DAEMON, FAILURE, NO_REPLY, ROBOT, STRICT_AWAY
+from gateway.core.classify_words import (
+    AWAY,
+    CHALLENGE,
+    COMPLAINT,
+    DAEMON,
+    FAILURE,
+    NO_REPLY,
+    READ_PREFIX,
+    READ_WORDS,
+    ROBOT,
+    STRICT_AWAY,
+)
 from gateway.core.model import Classification, Envelope, Mail, MailClass
 
 MOST_RECEIVED: Final = 100      # Sendmail's and mox's limit; no path is that long
@@ -96,13 +109,29 @@ class _Look:
         return next((name for name in LIST_HEADERS if self.mail.header(name).strip()), "")
 
     @cached_property
+    def listed(self) -> bool:
+        """It came through a mailing list, and answers nobody in particular."""
+        return any(self.mail.header(name).strip() for name in ("list-id", "list-post", "x-beenthere", "x-mailing-list"))
+
+    @cached_property
+    def says_absent(self) -> bool:
+        """Its text begins like an absence notice, and nobody is quoted above that."""
+        top = " ".join(self.mail.text[:TOP].partition("\n>")[0].split())
+        return bool(ABSENT.search(top))
+
+    @cached_property
     def away(self) -> str:
         """Why it reads like an absence notice; proves nothing alone."""
-        if "vacation" in self.mail.header("auto-submitted").casefold():
+        field = self.mail.header("auto-submitted").casefold()
+        if "vacation" in field:
             return "vacation"
+        if self.auto == "auto-replied" and "owner-email" in field:
+            return "its writer's own script (RFC 5436 §2.7.1)"
         if self.mail.header("x-ms-exchange-inbox-rules-loop"):
             return "X-MS-Exchange-Inbox-Rules-Loop"
-        return "an absence in the subject" if AWAY.match(self.subject) else ""
+        if AWAY.match(self.subject):
+            return "an absence in the subject"
+        return "an absence in the first lines" if self.says_absent else ""
 
 
 def _says(value: str) -> str:
@@ -120,20 +149,37 @@ def _hops(look: _Look) -> str:
 
 
 def _complaint(look: _Look) -> str:
-    return "a feedback report (RFC 5965)" if look.mail.report_type.casefold() == "feedback-report" else ""
+    mail = look.mail
+    if mail.report_type.casefold() == "feedback-report":
+        return "a feedback report (RFC 5965)"
+    if _says(mail.header("x-apple-unsubscribe")):
+        return "its reader's mail program unsubscribes"
+    returns = any(part.content_type in ("message/rfc822", "text/rfc822-headers") for part in mail.parts)
+    return "a complaint in the subject, with the mail" if returns and COMPLAINT.match(look.subject) else ""
 
 
 def _receipt(look: _Look) -> str:
     if look.mail.report_type.casefold() == "disposition-notification":
         return "a read receipt (RFC 8098)"
+    if READ_PREFIX.match(look.subject) and READ_WORDS.search(look.mail.text[:TOP]):
+        return "a read receipt in plain words"
     good = [report.delivered for report in look.mail.reports]   # RFC 3464 §2.3.3
     return "a report of successful delivery (RFC 3464)" if good and all(good) else ""
 
 
 def _report(look: _Look) -> str:
-    if look.mail.report_type.casefold() == "delivery-status" or look.mail.reports:
+    mail = look.mail
+    if mail.report_type.casefold() == "delivery-status" or (mail.reports and not mail.dialect):
         return "a delivery report (RFC 3464)"
-    return "X-Failed-Recipients" if look.mail.header("x-failed-recipients") else ""
+    if mail.dialect:            # read only where something besides the text hints at a machine (mime/told.py)
+        return f"a delivery report in the words of {mail.dialect}"
+    return "X-Failed-Recipients" if mail.header("x-failed-recipients") else ""
+
+
+def _challenge(look: _Look) -> str:
+    """RFC 3464 in form only: nothing failed, somebody's filter wants to know us first."""
+    asked = [bool(CHALLENGE.search(report.diagnostic)) for report in look.mail.reports]
+    return "a filter asks senders to sign in" if asked and all(asked) else ""
 
 
 def _daemon(look: _Look) -> str:
@@ -147,8 +193,9 @@ def _daemon(look: _Look) -> str:
 
 def _to_bounce_address(look: _Look) -> str:
     """RFC 3834 §4: vacation programs write to the return path as well."""
-    automatic = look.replies or look.generated or look.away or look.bulk
-    return "it was sent to the return path of a mail of ours" if look.bounce_address and not automatic else ""
+    if not look.bounce_address or look.replies or look.generated or look.away or look.bulk:
+        return ""
+    return "it was sent to the return path of a mail of ours"
 
 
 def _from_own_address(look: _Look) -> str:
@@ -160,12 +207,24 @@ def _from_own_address(look: _Look) -> str:
 
 
 def _out_of_office(look: _Look) -> str:
-    machine = look.replies or look.generated or look.bulk or (look.null_path and "no return path")
+    machine = look.replies or look.generated
+    if look.listed and not machine:         # that it is bulk, and its null path, are the list's doing
+        return ""
+    machine = machine or look.bulk or ("no return path" if look.null_path else "")
     if machine and look.away:
         return f"{machine}, and {look.away}"
-    if look.away.startswith("X-MS-Exchange") and look.mail.header("x-auto-response-suppress"):
+    if look.mail.header("x-auto-response-suppress") and look.away.startswith("X-MS-Exchange"):
         return f"{look.away} and X-Auto-Response-Suppress"
+    # Old vacation programs set no header at all: all three signs together, and only in an answer.
+    plain = AWAY.match(look.subject) and look.says_absent and PROMISE.search(look.mail.text[:READ])
+    if plain and (look.mail.in_reply_to or look.mail.references):
+        return "an absence in the subject and in the first lines of an answer"
     return "an absence notice's prefix in the subject" if STRICT_AWAY.match(look.subject) else ""
+
+
+def _back_on(look: _Look) -> date | None:
+    written = look.mail.date or look.envelope.received_at
+    return back_on(f"{look.subject}. {look.mail.text[:READ]}", written.date())
 
 
 def _auto_reply(look: _Look) -> str:
@@ -200,6 +259,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(3, "own", _hops),
     Row(5, "complaint", _complaint),
     Row(6, "receipt", _receipt),
+    Row(8, "auto_reply", _challenge),
     Row(4, "bounce", _report),
     Row(4, "bounce", _daemon),
     Row(4, "bounce", _to_bounce_address),
@@ -226,5 +286,7 @@ def classify(
         why = row.test(look)
         if why:
             bounces = mail.reports if row.mail_class in ("bounce", "receipt") else ()
-            return Classification(mail_class=row.mail_class, why=f"{why} (row {row.number})", bounces=bounces)
+            back = _back_on(look) if row.mail_class == "out_of_office" else None
+            why = f"{why} (row {row.number})" + (f"; back on {back}" if back else "")
+            return Classification(mail_class=row.mail_class, why=why, bounces=bounces, back_on=back)
     return Classification(mail_class="human", why="no sign of a machine (row 16)")

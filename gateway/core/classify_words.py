@@ -28,7 +28,8 @@ STRICT_AWAY: Final = re.compile(
     re.IGNORECASE,
 )
 AWAY: Final = re.compile(
-    r"(?:\[?auto(?:matic|mated)?[- ]?(?:reply|response)\]?|auto:|autoreply|.{1,80}? is out of the office|"
+    r"(?:\[?auto(?:matic|mated)?[- ]?(?:reply|response)\]?|auto:|autoreply|"
+    r"(?!.{0,40}\bre:)[^:]{1,80}? is out of the office|"
     r"out of (?:the )?office|"
     r"out-of-office|ooo\b|on vacation|on leave|"
     r"away from (?:my|the) (?:mail|e-mail|office|desk)|vacation|i am (?:away|out|on)|i'm (?:away|out|on)|"
@@ -66,12 +67,19 @@ FAILURE: Final = re.compile(
     r"mancato recapito|"
     r"niet te bezorgen|onbestelbaar|nie można dostarczyć|kan inte levereras|olevererbart|kunne ikke leveres|"
     r"недоставлен|"
-    r"не удалось доставить|投递失败|退信|配信不能|配信に失敗))",
+    r"не удалось доставить|投递失败|退信|配信不能|配信に失敗|mail (?:could not|error|failure|failed)|mail system error|"
+    r"delivery (?:incomplete|final failure)|returned to sender|loop alert|permanent delivery|non remis|rejected mail|"
+    r"message (?:status - undeliverable|undelivered|delayed|you sent blocked|blocked)|unable to deliver|could not deliver|"
+    r"delayed mail|warning: message|error sending|メールエラー|ваше сообщение не доставлено|邮件传输失败|系统退信|"
+    r"email (?:delivery (?:failure|error)|could not)|undelivery|(?:mail|message) not delivered|"
+    r"fehler bei der zustellung|nicht zugestellt|(?:falha|fallo) (?:na|en la) entrega|problema de entrega))",
     re.IGNORECASE,
 )
+# Somebody else's mail, handed on by a person.
+FORWARDED: Final = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|i|doorst|vs|vb|pd|fs|转发|轉寄|転送)\s*[:：]", re.IGNORECASE)
 DAEMON: Final = re.compile(
     r"(?:mailer[-_.]?daemon|mail[-_.]?daemon|mail\.delivery\.system|maildelivery|mdaemon|"
-    r"mail-?delivery-?(?:sub)?system)",
+    r"mail[-_.]?delivery[-_.]?(?:sub)?system|microsoftexchange[0-9a-f]{32})",
     re.IGNORECASE,
 )
 # A local part, or a piece of it between separators.
@@ -83,3 +91,19 @@ NO_REPLY: Final = re.compile(
 )
 ROBOT: Final = re.compile(r"(?:postmaster|bounces?|auto[-_.]?(?:reply|responder|mailer|confirm)|daemon|root|"
     r"cron|nobody)", re.IGNORECASE)
+# Exchange and Notes before they spoke RFC 8098: the subject's prefix and the sentence go together.
+READ_PREFIX: Final = re.compile(
+    r"(?:read|gelesen|lu|leído|letto|lida|lido|gelezen|läst|læst|lest|luettu|przeczytano|přečteno|прочитано|прочтено|開封済み|已读|已讀|읽음|"
+    r"return receipt|lesebestätigung|empfangsbestätigung)\s*[:：]",
+    re.IGNORECASE,
+)
+READ_WORDS: Final = re.compile(
+    r"was read on|was displayed on|was received by|wurde (?:am .{1,40} )?(?:gelesen|angezeigt)|a été (?:lu|affiché)|(?:ha sido|fue) leído|"
+    r"è stato letto|foi lida|is gelezen|lästes|blev læst|ble lest|została? (?:przeczytan|wyświetlon)|было прочитано|開封|已(?:被)?(?:阅读|讀取)|"
+    r"no guarantee that the message has been read",
+    re.IGNORECASE,
+)
+# Hotmail's feedback loop has a form of its own (its parts are those of a plain forward), and had others.
+COMPLAINT: Final = re.compile(r"\s*(?:complaint about message from|e-?mail feedback report for ip|abuse report for ip) \[?\d{1,3}(?:\.\d{1,3}){3}", re.IGNORECASE)
+# A filter that asks senders to sign in first dresses its question up as a failure.
+CHALLENGE: Final = re.compile(r"not pre-approved|boxbe|spam ?arrest|challenge[- ]response|awaiting your confirmation", re.IGNORECASE)

@@ -8,7 +8,7 @@ aware datetimes in UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 Status = Literal["new", "open", "pending", "on_hold", "solved", "closed", "void"]
@@ -105,13 +105,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One recipient of a delivery report (RFC 3464 §2.3)."""
+    """One recipient of a delivery report (RFC 3464 §2.3).
+
+    ``derived`` says that the status was read out of words, for want of one; ``gave_up`` that the
+    server will not try again, whatever its status says; ``reason`` is one of core.bounce_reason.REASONS.
+    """
 
     recipient: str
     status: str           # "5.1.1", or "" if none was given
     permanent: bool
     diagnostic: str = ""
     delivered: bool = False     # RFC 3464 §2.3.3: delivered, relayed or expanded
+    reason: str = ""
+    derived: bool = False
+    gave_up: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Nobody tries any more, whatever the class of the status says of the cause."""
+        return self.permanent or self.gave_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +160,7 @@ class Mail:
     size: int
     sha256: str
     body_key: str
+    dialect: str = ""               # of a delivery report in plain words, as mime/bounce_dialects.py names it
 
     def header(self, name: str) -> str:
         """First value of header ``name`` (lower case), or ''."""
@@ -209,6 +222,7 @@ class Classification:
     mail_class: MailClass
     why: str
     bounces: tuple[Report, ...] = ()
+    back_on: date | None = None     # of an absence notice that says when its writer is back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

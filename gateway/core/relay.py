@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gateway.core.address import canonical
+from gateway.core.bounce_reason import UNSAID, reason_of
 from gateway.core.context import StoredMail
 from gateway.core.decision import Draft, PartRef
 from gateway.core.ledger import Ledger
@@ -213,9 +214,15 @@ def undelivered(
         references=(), automatic="auto-generated", extra_headers=agent_headers(state, policy),
         values={
             "recipient": report.recipient, "status": report.status, "diagnostic": report.diagnostic[:300],
-            "key": key_of(ticket, policy), "stopped": False, **values,
+            "key": key_of(ticket, policy), "stopped": False, "reason": why_undelivered(report), **values,
         },
     )
+
+
+def why_undelivered(report: Report) -> str:
+    """The reason in words of REASONS, '' if none is known."""
+    reason = report.reason or reason_of(report.status, report.diagnostic)
+    return "" if reason == UNSAID else reason
 
 
 def key_of(ticket: int, policy: Policy) -> str:

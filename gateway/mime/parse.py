@@ -22,9 +22,10 @@ from gateway.mime.attachments import decoded, part_of
 from gateway.mime.body import Body, body_of, is_body_leaf
 from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
-from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original, report_type
+from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
+from gateway.mime.told import Said, heard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,18 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     text, text_from = _text(raw, body, lib, limits, defects)
     parts = tuple(part_of(original, leaf, number) for number, leaf in enumerate(_others(leaves)))
     kind = report_type(root, leaves)
-    reports, returned, mark = _report(raw, leaves) if kind else ((), None, "")
+    reports, returned, mark = _report(raw, root, leaves) if kind else ((), None, "")
     sender, ambiguous = sender_of(values(fields, b"from"), lib.sender)
+    to = _addresses(fields, b"to", lib.to)
+    subject = lib.subject if lib.subject is not None else decode_header(first(fields, b"subject"))
+    key = _body_key(text, parts)                # of all that came, also of what is no body below
+    told = heard(text, Said(fields, kind, sender, subject, to), reports)
+    reports, text, dialect = told.reports, told.text, told.dialect
+    if dialect and not reports:
+        nested = next((leaf for leaf in leaves if leaf.is_nested), None)
+        reports = inner_reports(decoded(raw, nested)) if nested else ()
+    kind = kind or told.kind
+    returned = returned or message_id(told.returned_id.encode("utf-8", "replace"))
     if returned is None and (kind or sender is None or _DAEMON.match(sender.address)):
         found = _RETURNED_ID.findall(text)
         returned = message_id(found[-1].encode("utf-8", "replace")) if found else None
@@ -81,9 +92,9 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
         sender=sender,
         ambiguous=ambiguous,
         reply_to=_addresses(fields, b"reply-to", lib.reply_to),
-        to=_addresses(fields, b"to", lib.to),
+        to=to,
         cc=_addresses(fields, b"cc", lib.cc),
-        subject=lib.subject if lib.subject is not None else decode_header(first(fields, b"subject")),
+        subject=subject,
         date=lib.date or date_of(first(fields, b"date")),
         text=text,
         text_from=text_from,
@@ -98,7 +109,8 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
         defects=tuple(dict.fromkeys(defects))[:_MAX_DEFECTS],
         size=len(original),
         sha256=hashlib.sha256(original).hexdigest(),
-        body_key=_body_key(text, parts),
+        body_key=key,
+        dialect=dialect,
     )
 
 
@@ -183,12 +195,19 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     return addresses([box for line in lines for box in mailboxes(line)])
 
 
-def _report(raw: bytes, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None, str]:
+def _report(raw: bytes, root: Node, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None, str]:
     reports: tuple[Report, ...] = ()
     returned: list[tuple[Node, bytes]] = []
+    lost = not any(leaf.content_type in STATUS_PARTS for leaf in leaves) and root.content_type == "multipart/report"
     for leaf in leaves:
-        if leaf.content_type in STATUS_PARTS:
+        if leaf.content_type in STATUS_PARTS or (lost and _is_status(raw, leaf)):
             reports += delivery_reports(decoded(raw, leaf))
         if leaf.content_type in RETURNED:
             returned.append((leaf, decoded(raw, leaf)))
     return (reports, *original(returned))
+
+
+def _is_status(raw: bytes, leaf: Node) -> bool:
+    """RFC 3464 fields under a wrong Content-Type."""
+    return leaf.content_type not in RETURNED and not is_body_leaf(leaf) and (
+        b"final-recipient:" in decoded(raw, leaf)[:65_536].lower())

@@ -340,7 +340,7 @@ MACHINES = {
 @pytest.mark.parametrize("kind", ["out_of_office", "auto_reply"])
 def test_an_automatic_answer_that_belongs_to_no_ticket_is_stored_without_one(kind):
     desk = Desk()
-    out = desk.mail(ANN, SUPPORT, "I am away.", **MACHINES[kind])
+    out = desk.mail(ANN, SUPPORT, "We have got your mail.", **MACHINES[kind])
     assert out.codes["class"].startswith(kind)
     assert (out.decision.disposition, out.opened, out.sent) == ("log", [], ())
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.bounce_reason import REASONS, UNSAID
 from gateway.core.decision import Draft, PartRef
 from gateway.core.footer import footer_line, is_footer, warning_line
 from gateway.core.model import SignedId, Token
@@ -59,7 +60,7 @@ VALUES: dict[str, dict[str, object]] = {
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
     "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123",
-                    "stopped": True},
+                    "stopped": True, "reason": "the mailbox does not exist"},
     "delayed_notice": {"recipient": "ann@cust.example", "status": "4.2.2", "diagnostic": "full", "key": "ABC-123",
                        "written_at": "2026-11-23 10:12 UTC"},
     "withheld": {"key": "ABC-123", "addresses": [
@@ -337,3 +338,15 @@ class TestFooter:
 
     def test_a_quoted_footer_fits_a_line(self) -> None:
         assert len(f"> > {self.LINE}") <= 78
+
+
+def test_every_reason_of_a_bounce_is_said_in_the_agents_language() -> None:
+    for reason in REASONS:
+        if reason == UNSAID:
+            continue
+        english, german = (render("undelivered", language=each, values={"reason": reason}).text for each in ("en", "de"))
+        assert f"The reason: {reason}." in english
+        assert "Der Grund: " in german
+        assert reason not in german
+    assert "Grund" not in render("undelivered", language="de", values={"reason": ""}).text
+
