@@ -157,7 +157,7 @@ def _hard_end(lines: list[str], kinds: list[Kind], headers: dict[int, int]) -> i
         if kinds[i] != "text":
             continue
         shown = line[:MOST_SHOWN].strip()
-        if _announces(shown) or _is_block(lines, i):
+        if announces(shown) or _is_block(lines, i):
             return _with_rule(lines, i)
         # A header on top announces what is answered below it; cutting there would leave nothing.
         if above and i in headers and _next_kind(kinds, headers[i]) == "text":
@@ -166,7 +166,8 @@ def _hard_end(lines: list[str], kinds: list[Kind], headers: dict[int, int]) -> i
     return len(lines)
 
 
-def _announces(shown: str) -> bool:
+def announces(shown: str) -> bool:
+    """A line (not empty) below which all is quoted: "-----Original Message-----" and its like."""
     return (
         (shown[-1] in "-_=*" and SEPARATOR.match(shown) is not None)
         or FORWARD.match(shown) is not None
@@ -266,9 +267,10 @@ def _ends(header: str, at: int) -> bool:
 # --- Quotes that are marked -----------------------------------------------------------------
 
 
-def _begins_quote(line: str) -> bool:
-    """A quote that begins with the header of an older one: nobody chose these words."""
-    return _is_header(line.lstrip("> ")[:MOST_SHOWN], begins=False, lone=True)
+def is_header(line: str) -> bool:
+    """Whether one line is "On … wrote:", wherever it stands."""
+    shown = line.strip()[:MOST_SHOWN].translate(UNSEEN)
+    return _is_header(shown, HEADER_STARTS.match(shown.lstrip(" *_-")) is not None, lone=True)
 
 
 def _soft_quotes(lines: list[str], kinds: list[Kind], headers: set[int]) -> tuple[list[str], list[str]]:
@@ -276,12 +278,14 @@ def _soft_quotes(lines: list[str], kinds: list[Kind], headers: set[int]) -> tupl
     said = [i for i, kind in enumerate(kinds) if kind == "text"]
     quotes = [i for i, kind in enumerate(kinds) if kind == "quote"]
     first = said[0] if said else 0
-    if not said and (headers or "ours" in kinds or not quotes or _begins_quote(lines[quotes[0]])):
+    # A header within the quote is one, too: HTML is read so (mime/html_reply.py), and nobody chose these words.
+    announced_within = bool(quotes) and is_header(lines[quotes[0]].lstrip("> "))
+    if not said and (headers or "ours" in kinds or not quotes or announced_within):
         return [], [line for line, kind in zip(lines, kinds, strict=True) if kind != "signature"]
     last = said[-1] if said else len(lines)
     # What is answered below one quote of all is known; quotes between answers are not.
     between = any(first < i < last for i in quotes)
-    announced = any(i < first for i in headers) and not between
+    announced = (announced_within or any(i < first for i in headers)) and not between
     kept: list[str] = []
     quoted: list[str] = []
     to = kept

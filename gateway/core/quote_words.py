@@ -13,8 +13,8 @@ from typing import Final
 
 # It begins with one of these …
 HEADER_STARTS: Final = re.compile(
-    r"(?:on|at|am|le|el|op|il|em|den|dne|dňa|dnia|w dniu|w|på|în|la|vào|pada|tanggal|el día|dana|a|za|u|dia|data|ob|"
-    r"kl|tor|ons|man|tir|fre|lør|søn|mån|tis|lör|sön|ma|ti|ke|to|pe|su|on behalf of|κατά|στις|на|в|у|од|"
+    r"(?:on|am|le|el|op|il|em|den|dne|dňa|dnia|w dniu|w|på|în|la|vào|pada|tanggal|el día|dana|a|za|u|dia|data|ob|"
+    r"tor|ons|man|tir|fre|lør|søn|mån|tis|lör|sön|ma|ti|ke|to|pe|su|on behalf of|κατά|στις|на|в|у|од|"
     r"בתאריך|ב|في|بتاريخ|در|ni|mnamo|la data de|tarihinde)\b|在|於|于", re.IGNORECASE
 )
 # … has one of these verbs near its end …

@@ -19,6 +19,7 @@ from gateway.core.signature_words import (
     LIST_RULE,
     MOBILE,
     MOST_MOBILE,
+    NAME,
     REGARDS,
     SIGNATURE,
     SIGNED,
@@ -105,14 +106,14 @@ def _ending(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
 
 
 def _block(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
-    """A block of short lines below a rule or "Kind regards", with an address or a number in it."""
+    """A block of short lines below a rule and a name, or below "Kind regards", with an address or a number in it."""
     has_contact = False
     for count, at in enumerate(reversed(said[1:])):
         line = lines[at][:MOST_SHOWN].strip()
         if count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
             return None
         if count and has_contact and DIVIDER.match(line):
-            return at
+            return at if NAME.fullmatch(lines[at + 1].strip()[:BLOCK_WIDTH]) else None
         if count and REGARDS.fullmatch(line.rstrip(" ,.!:–-")):
             # A stored signature hangs together; who types his name below a blank line wrote it himself.
             together = all(kinds[i] == "text" for i in range(at, said[-1] + 1)) and " " in lines[at + 1].strip()

@@ -64,6 +64,7 @@ REGARDS: Final = re.compile(
     r"\s*cu stimă|\s*saygılarımla|\s*με εκτίμηση|\s*с уважением|\s*з повагою|\s*поздрави|\s*敬具|\s*此致",
     re.IGNORECASE,
 )
+NAME: Final = re.compile(r"(?:[^\W\d_][\w.,&'’-]*\s*){1,5}")
 CONTACT: Final = re.compile(
     r"\S@\S|\w @ \w|\bwww\.|https?://|\b(?:tel|phone|fon|telefon|téléphone|teléfono|mobile?|mob|cell|fax|direct|t|m|f|p)\b\.?\s?[:+]|"
     r"\+?\d[\d\s()/.-]{7,}\d", re.IGNORECASE)
@@ -96,6 +97,7 @@ FOOTER: Final = re.compile(
     r"you (?:are receiving|received|'re receiving|have received) this (?:message|e?-?mail|because|notification)|you are (?:currently )?subscribed|"
     r"unsubscribe(?: from| here|:|\s*$)|click here to unsubscribe|reply to this email directly|"
     r"(?:um sich )?(?:abzumelden|vom newsletter abmelden)|se désinscrire|pour vous désinscrire|darse de baja|per cancellarti|"
+    r"this (?:\S{1,40} )?(?:e-?mail|mail|list|message) is (?:sponsored|brought to you) by|"
     r"please consider (?:the|your) (?:environment|environmental)|(?:save a tree|go green)|before printing|"
     r"bitte (?:denken|prüfen) sie .{0,40}(?:ausdruck|umwelt)|pensez à l.environnement|avant d.imprimer|"
     r"virus-free\.|this e?-?mail (?:has been|was) (?:checked|scanned|swept)|no virus found|checked by avg|"
