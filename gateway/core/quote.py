@@ -157,7 +157,7 @@ def _hard_end(lines: list[str], kinds: list[Kind], headers: dict[int, int]) -> i
         if kinds[i] != "text":
             continue
         shown = line[:MOST_SHOWN].strip()
-        if announces(shown) or _is_block(lines, i):
+        if announces(shown) or is_block(lines, i):
             return _with_rule(lines, i)
         # A header on top announces what is answered below it; cutting there would leave nothing.
         if above and i in headers and _next_kind(kinds, headers[i]) == "text":
@@ -187,7 +187,7 @@ def _with_rule(lines: list[str], at: int) -> int:
     return above if above >= 0 and RULE.match(lines[above][:MOST_SHOWN]) else at
 
 
-def _is_block(lines: list[str], at: int) -> bool:
+def is_block(lines: list[str], at: int) -> bool:
     """From:/Sent:/To:/Subject: in any language we know, at least three kinds of them close together.
 
     Below a rule that the client drew, in any language: a customer's own list has no rule, and names no date.
@@ -243,7 +243,8 @@ def _header_start(lines: list[str], kinds: list[Kind], end: int, floor: int) -> 
 
 def _may_end(line: str) -> bool:
     last = line.rstrip(" \t*_-")[-1:]
-    return last in (":", "：") or (last in ("e", "b", "t") and "@" in line) or (line.rstrip()[-1:] == "-" and "@" in line)
+    dashed = line.rstrip()[-1:] == "-"
+    return last in (":", "：") or ((dashed or last in ("e", "b", "t")) and "@" in line)
 
 
 def _is_header(text: str, begins: bool, *, lone: bool) -> bool:

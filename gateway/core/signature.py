@@ -63,8 +63,8 @@ def _mark(lines: list[str], kinds: list[Kind], start: int, end: int) -> None:
     if phone is not None:
         said = _cut(kinds, said, phone, end)
     said = _legal(lines, kinds, said)
-    while said and (at := _ending(lines, kinds, said)) is not None:
-        said = _cut(kinds, said, at, said[-1] + 1)
+    while said and (begins := _ending(lines, kinds, said)) is not None:
+        said = _cut(kinds, said, begins, said[-1] + 1)
 
 
 def _fill(kinds: list[Kind], start: int, end: int) -> None:

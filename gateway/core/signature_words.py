@@ -13,19 +13,27 @@ from typing import Final
 SIGNATURE: Final = re.compile(r"\s{0,3}(?:--|—|––|__)\s*$")
 LIST_RULE: Final = re.compile(r"_{20,}")
 # A line that only divides, and Streak's invisible mark (U+1427).
-DIVIDER: Final = re.compile(r"\s*(?:[-_=*~#+─—–•·. ]*[-_=*~#+─—–]{2,}[-_=*~#+─—–•·. ]*|(?:[-*_=#~] ){4,}[-*_=#~]|ᐧ|—)\s*$")
+_DASH = "-_=*~#+─—–"
+DIVIDER: Final = re.compile(
+    rf"\s*(?:[{_DASH}•·. ]*[{_DASH}]{{2,}}[{_DASH}•·. ]*|(?:[{_DASH}] ){{4,}}[{_DASH}]|ᐧ|—)\s*$")
 
 # What phones and web mailers put under a mail. A line of its own, at most so long.
 MOST_MOBILE: Final = 120
-_DEVICE = r"(?:my|the|an?|mail|outlook|yahoo|proton|gmail|samsung|mobile|iphone|ipad|ipod|android|zoho|windows|blackberry|" \
-          r"front|superhuman|spark|sparrow|airmail|mailbox|huawei|xiaomi|sony|nokia|htc|lg|motorola|pixel|galaxy|nine|aqua ?mail|" \
-          r"blue ?mail|k-9|thunderbird|edison|tutanota|fastmail|hey|newton|canary|polymail|mimestream|verizon|at&t|t-mobile)"
+_DEVICE = (
+    r"(?:my|the|an?|mail|outlook|yahoo|proton|gmail|samsung|mobile|iphone|ipad|ipod|android|zoho|windows|blackberry|"
+    r"front|superhuman|spark|sparrow|airmail|mailbox|huawei|xiaomi|sony|nokia|htc|lg|motorola|pixel|galaxy|nine|"
+    r"aqua ?mail|blue ?mail|k-9|thunderbird|edison|tutanota|fastmail|hey|newton|canary|polymail|mimestream|verizon|"
+    r"at&t|t-mobile)"
+)
 MOBILE: Final = re.compile(
     r"[*_(<\[\s]*(?:"
-    rf"sent (?:from|via|with|using|on|by) {_DEVICE}\b(?:[\s(<\[][^,;!?]{{0,90}}|'s .{{1,40}})?|sent from \S{{1,12}} mobile|"
+    rf"sent (?:from|via|with|using|on|by) {_DEVICE}\b(?:[\s(<\[][^,;!?]{{0,90}}|'s .{{1,40}})?|"
+    rf"sent from \S{{1,12}} mobile|"
     rf"sent via the .{{1,60}} smartphone|"
-    r"get (?:outlook|bluemail|aqua ?mail|spark|newton|the .{1,20} app|typeapp) for .{1,80}|typed on .{1,20} phone.{0,30}|"
-    r"(?:diese nachricht wurde )?(?:von|mit|aus) (?:meinem|meiner|dem|der) .{1,60} (?:gesendet|verschickt|geschrieben)|"
+    r"get (?:outlook|bluemail|aqua ?mail|spark|newton|the .{1,20} app|typeapp) for .{1,80}|"
+    r"typed on .{1,20} phone.{0,30}|"
+    r"(?:diese nachricht wurde )?(?:von|mit|aus) (?:meinem|meiner|dem|der) .{1,60} (?:gesendet|verschickt|"
+    r"geschrieben)|"
     r"diese nachricht wurde (?:von|mit) .{1,60} gesendet|"
     r"gesendet (?:mit|von|über|aus) .{1,90}|von .{1,40} gesendet|holen sie sich outlook .{1,60}|"
     r"outlook für .{1,20} (?:beziehen|herunterladen).{0,40}|"
@@ -35,15 +43,21 @@ MOBILE: Final = re.compile(
     r"obter (?:o )?outlook .{1,60}|baixar o outlook .{1,60}|enviat (?:des|amb) .{1,60}|bidalia .{1,40}|"
     r"inviato d(?:a|al|all|alla|allo).{1,60}|(?:scarica|ottieni) outlook .{1,60}|"
     r"(?:verzonden|verstuurd|gestuurd) (?:vanaf|met|van|via|vanuit) .{1,60}|outlook voor .{1,20} downloaden.{0,40}|"
-    r"(?:download|haal) outlook voor .{1,60}|wysłan[aeoy]m? (?:z|ze|przy|za) .{1,60}|pobierz (?:program )?outlook.{1,60}|"
+    r"(?:download|haal) outlook voor .{1,60}|wysłan[aeoy]m? (?:z|ze|przy|za) .{1,60}|"
+    r"pobierz (?:program )?outlook.{1,60}|"
     r"skickat (?:från|med|via) .{1,60}|(?:hämta|skaffa) outlook .{1,60}|"
     r"sendt (?:fra|med|via) .{1,60}|(?:hent|få|skaff deg) outlook .{1,60}|lähetetty .{1,60}|hanki outlook .{1,60}|"
     r"sent úr .{1,40}|saadetud minu .{1,40}|nosūtīts no .{1,40}|(?:iš)?siųsta iš .{1,40}|"
-    r"odesláno (?:z|ze|pomocí) .{1,60}|odoslané (?:z|zo|pomocou) .{1,60}|poslan[oa] (?:z|s|sa|iz) .{1,60}|poslato (?:sa|iz|s) .{1,60}|"
-    r"získat outlook .{1,60}|(?:elküldve|küldve) (?:az?|innen) .{1,60}|.{1,30}(?:ról|ről|ból|ből|omról|emről|mról) küldve|trimis (?:de pe|din|de la|cu|prin) .{1,60}|"
-    r"отправлено (?:из|с|со|через) .{1,60}|надіслано (?:з|із|через) .{1,60}|відправлено (?:з|із) .{1,60}|изпратено от .{1,60}|послато са .{1,60}|"
-    r"(?:στάλθηκε|εστάλη) από .{1,60}|.{1,40}'?(?:ımdan|imden|umdan|ümden|dan|den|tan|ten) gönderildi|dikirim dari .{1,60}|"
-    r"(?:đã )?(?:được )?gửi từ .{1,60}|ส่งจาก.{1,60}|נשלח (?:מ|באמצעות).{1,60}|(?:تم الإرسال|أُ?رسلت|مرسل) من .{1,60}|ارسال شده از .{1,60}|"
+    r"odesláno (?:z|ze|pomocí) .{1,60}|odoslané (?:z|zo|pomocou) .{1,60}|poslan[oa] (?:z|s|sa|iz) .{1,60}|"
+    r"poslato (?:sa|iz|s) .{1,60}|"
+    r"získat outlook .{1,60}|(?:elküldve|küldve) (?:az?|innen) .{1,60}|.{1,30}(?:ról|ről|ból|ből|omról|emről|"
+    r"mról) küldve|trimis (?:de pe|din|de la|cu|prin) .{1,60}|"
+    r"отправлено (?:из|с|со|через) .{1,60}|надіслано (?:з|із|через) .{1,60}|відправлено (?:з|із) .{1,60}|"
+    r"изпратено от .{1,60}|послато са .{1,60}|"
+    r"(?:στάλθηκε|εστάλη) από .{1,60}|.{1,40}'?(?:ımdan|imden|umdan|ümden|dan|den|tan|ten) gönderildi|"
+    r"dikirim dari .{1,60}|"
+    r"(?:đã )?(?:được )?gửi từ .{1,60}|ส่งจาก.{1,60}|נשלח (?:מ|באמצעות).{1,60}|(?:تم الإرسال|أُ?رسلت|"
+    r"مرسل) من .{1,60}|ارسال شده از .{1,60}|"
     r".{1,40}\s?(?:から送信|からの送信|で送信)(?:されました)?|.{0,20}(?:发自|發自|來自|来自)\s?(?:我的|.{1,10}的)\s?.{1,40}|(?:发自|發自)\s?.{1,30}|"
     r"从我的.{1,30}(?:发送|发出)|從我的.{1,30}(?:傳送|寄出)|(?:나의|내|제) .{1,30}에서 (?:보냄|보냈습니다)|.{1,30}에서 보냄"
     r")[\s.)*_>\]]*$",
@@ -55,53 +69,77 @@ SIGNED: Final = re.compile(r"\s{0,3}[-/](?=[^\W\d_])(?:[^\W\d_][\w.'’-]{0,24}[
 # "Kind regards": only these, and only where a signature block plainly follows, end what is new.
 REGARDS: Final = re.compile(
     r"\s*(?:[\w-]+(?: and| &)? ){0,2}regards|"
-    r"\s*(?:mit )?(?:(?:freundlichen?|besten?|herzlichen?|lieben?|vielen|schönen?|viele|liebe|beste|herzliche) )+(?:grüßen?|grüssen?|gruß|gruss|wünschen?)"
-    r"(?: (?:aus|vom|von) [^,]{1,30})?|\s*mfg|\s*(?:bien )?cordialement|\s*(?:meilleures )?salutations(?: distinguées)?|"
-    r"\s*(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|\s*atentamente|\s*atenciosamente|\s*(?:com os )?(?:melhores )?cumprimentos|"
-    r"\s*(?:cordiali|distinti|cari) saluti|\s*met vriendelijke groet(?:en)?|\s*(?:vriendelijke )?groet(?:en|jes)?|\s*mvg|"
-    r"\s*(?:med )?v[äe]nli(?:g|ga|ge) h[äi]ls(?:ning(?:ar)?|en|ener)|\s*mvh|\s*med vennlig hilsen|\s*(?:hilsen|hälsningar)|"
-    r"\s*ystävällisin terveisin|\s*(?:z )?poważaniem|\s*pozdrawiam|\s*s pozdravem|\s*s pozdravom|\s*lep(?:e?) pozdrav|\s*üdvözlettel|"
+    r"\s*(?:mit )?(?:(?:freundlichen?|besten?|herzlichen?|lieben?|vielen|schönen?|viele|liebe|beste|"
+    r"herzliche) )+(?:grüßen?|grüssen?|gruß|gruss|wünschen?)"
+    r"(?: (?:aus|vom|von) [^,]{1,30})?|\s*mfg|\s*(?:bien )?cordialement|"
+    r"\s*(?:meilleures )?salutations(?: distinguées)?|"
+    r"\s*(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|\s*atentamente|\s*atenciosamente|"
+    r"\s*(?:com os )?(?:melhores )?cumprimentos|"
+    r"\s*(?:cordiali|distinti|cari) saluti|\s*met vriendelijke groet(?:en)?|\s*(?:vriendelijke )?groet(?:en|jes)?|"
+    r"\s*mvg|"
+    r"\s*(?:med )?v[äe]nli(?:g|ga|ge) h[äi]ls(?:ning(?:ar)?|en|ener)|\s*mvh|\s*med vennlig hilsen|\s*(?:hilsen|"
+    r"hälsningar)|"
+    r"\s*ystävällisin terveisin|\s*(?:z )?poważaniem|\s*pozdrawiam|\s*s pozdravem|\s*s pozdravom|"
+    r"\s*lep(?:e?) pozdrav|\s*üdvözlettel|"
     r"\s*cu stimă|\s*saygılarımla|\s*με εκτίμηση|\s*с уважением|\s*з повагою|\s*поздрави|\s*敬具|\s*此致",
     re.IGNORECASE,
 )
 NAME: Final = re.compile(r"(?:[^\W\d_][\w.,&'’-]*\s*){1,5}")
 CONTACT: Final = re.compile(
-    r"\S@\S|\w @ \w|\bwww\.|https?://|\b(?:tel|phone|fon|telefon|téléphone|teléfono|mobile?|mob|cell|fax|direct|t|m|f|p)\b\.?\s?[:+]|"
+    r"\S@\S|\w @ \w|\bwww\.|https?://|\b(?:tel|phone|fon|telefon|téléphone|teléfono|mobile?|mob|cell|fax|direct|t|m|"
+    r"f|p)\b\.?\s?[:+]|"
     r"\+?\d[\d\s()/.-]{7,}\d", re.IGNORECASE)
 
 # What lawyers and scanners append. A paragraph with two different ones of these is a disclaimer.
 LEGAL: Final[tuple[re.Pattern[str], ...]] = tuple(re.compile(words, re.IGNORECASE) for words in (
-    r"\bconfidential|\bvertraulich|\bconfidenti[ae]l|\bconfidencia|\briservat|\bvertrouwelijk|\bkonfident|\bfortrolig|\bpoufn|\bluottamuksell|"
-    r"конфиденциальн|конфіденційн|bizalmas|důvěrn|dôvern|\bgizli|機密|机密|保密",
-    r"\bprivileged|\bprivileg|\bprivate and\b|\bpriva(?:te|cy)\b|personal opinions|\bviews (?:or opinions )?expressed",
-    r"\bintended (?:solely |only |exclusively )?for|\bintended recipient|\bfor the (?:sole )?use of|\baddressee|to whom (?:they are|it is) addressed|"
-    r"\bbestimmten? (?:empfänger|adressat)|ausschlie(?:ß|ss)lich für|richtige[rn]? (?:empfänger|adressat)|\bdestinataires?\b|\bdestinatari|"
-    r"geadresseerde|bestemd voor|avsedd (?:endast )?för|tiltænkt|beregnet (?:kun )?for|adresat|vastaanottaja|получател|одержувач|címzett",
-    r"\bin error\b|\birrtümlich|\bversehentlich|\bpar erreur|\bpor error|\bper errore|\bpor engano|\bper abuis|\bten onrechte|\bav misstag|ved en feil|"
-    r"\bved en fejl|omyłkow|\bprzez pomyłkę|по ошибке|помилково|tévedés|omylem",
-    r"\bnotify (?:the|us|me)|\bnotifying the|(?:return|delete) it (?:to|from)|\bdelete (?:it|this|the)|\binform (?:the|us)|\bvernichten|\blöschen sie|\binformieren sie|\bverständigen sie|"
-    r"\bdétruire|\bsupprimer|\bavertir|\bborre|\belimin|\bnotifi(?:que|car)|\bcancell|\bverwijder|\bapagu|удалите|usunąć|\bradera|\bslett?e",
-    r"\bunauthori[sz]ed|\bprohibited|\bunlawful|\bdisclos(?:e|ure)|\bdisseminat|\bcopying\b|\bunbefugt|\bnicht gestattet|\binterdit|\bprohibid|\bvietat|\bproibid|"
-    r"\bverboden|\bzabronion|\bförbjud|\bforbudt|запрещен|заборонен|\bunerlaubt",
+    (r"\bconfidential|\bvertraulich|\bconfidenti[ae]l|\bconfidencia|\briservat|\bvertrouwelijk|\bkonfident|"
+    r"\bfortrolig|\bpoufn|\bluottamuksell|"
+    r"конфиденциальн|конфіденційн|bizalmas|důvěrn|dôvern|\bgizli|機密|机密|保密"),
+    (r"\bprivileged|\bprivileg|\bprivate and\b|\bpriva(?:te|cy)\b|personal opinions|"
+    r"\bviews (?:or opinions )?expressed"),
+    (r"\bintended (?:solely |only |exclusively )?for|\bintended recipient|\bfor the (?:sole )?use of|\baddressee|"
+    r"to whom (?:they are|it is) addressed|"
+    r"\bbestimmten? (?:empfänger|adressat)|ausschlie(?:ß|ss)lich für|richtige[rn]? (?:empfänger|adressat)|"
+    r"\bdestinataires?\b|\bdestinatari|"
+    r"geadresseerde|bestemd voor|avsedd (?:endast )?för|tiltænkt|beregnet (?:kun )?for|adresat|vastaanottaja|"
+    r"получател|одержувач|címzett"),
+    (r"\bin error\b|\birrtümlich|\bversehentlich|\bpar erreur|\bpor error|\bper errore|\bpor engano|\bper abuis|"
+    r"\bten onrechte|\bav misstag|ved en feil|"
+    r"\bved en fejl|omyłkow|\bprzez pomyłkę|по ошибке|помилково|tévedés|omylem"),
+    (r"\bnotify (?:the|us|me)|\bnotifying the|(?:return|delete) it (?:to|from)|\bdelete (?:it|this|the)|"
+    r"\binform (?:the|us)|\bvernichten|\blöschen sie|\binformieren sie|\bverständigen sie|"
+    r"\bdétruire|\bsupprimer|\bavertir|\bborre|\belimin|\bnotifi(?:que|car)|\bcancell|\bverwijder|\bapagu|удалите|"
+    r"usunąć|\bradera|\bslett?e"),
+    (r"\bunauthori[sz]ed|\bprohibited|\bunlawful|\bdisclos(?:e|ure)|\bdisseminat|\bcopying\b|\bunbefugt|"
+    r"\bnicht gestattet|\binterdit|\bprohibid|\bvietat|\bproibid|"
+    r"\bverboden|\bzabronion|\bförbjud|\bforbudt|запрещен|заборонен|\bunerlaubt"),
     r"\bvirus|\bscanned\b|\bswept\b|\bvirenfrei|\bmalware|\bMessageLabs|\bMimecast",
     r"\bmonitored\b|\bmonitor (?:all|the|and)|\blogged\b|\brecorded for\b",
-    r"data protection (?:act|legislation|law)|\bfreedom of information act\b.{0,40}\bdisclos|datenschutz(?:erklärung|gesetz)|protection des données|rgpd|gdpr|dsgvo",
-    r"\bliabilit|\bliable\b|\bresponsibility to carry out|\bkeine? haftung|\bresponsabilit|\baansprakelijk|\bodpowiedzialno|no contract|legally binding|rechtsverbindlich",
-    r"\bthis (?:e-?mail|message|transmission|communication)\b|\bdiese (?:e-?mail|nachricht)|\bce (?:message|courriel|mail)|\beste (?:mensaje|correo|e-?mail)|"
-    r"\bquest[ao] (?:e-?mail|messaggio|comunicazione)|\besta (?:mensagem|comunica)|\bdit (?:e-?mail)?bericht|\bdeze (?:e-?mail|boodschap)|\bdetta (?:e-?post)?meddelande|"
-    r"\bdenne (?:e-?mail|e-?post)|\bta wiadomość|\btento e-?mail|данное (?:сообщение|письмо)|\btämä (?:viesti|sähköposti)",
+    (r"data protection (?:act|legislation|law)|\bfreedom of information act\b.{0,40}\bdisclos|"
+    r"datenschutz(?:erklärung|gesetz)|protection des données|rgpd|gdpr|dsgvo"),
+    (r"\bliabilit|\bliable\b|\bresponsibility to carry out|\bkeine? haftung|\bresponsabilit|\baansprakelijk|"
+    r"\bodpowiedzialno|no contract|legally binding|rechtsverbindlich"),
+    (r"\bthis (?:e-?mail|message|transmission|communication)\b|\bdiese (?:e-?mail|nachricht)|\bce (?:message|"
+    r"courriel|mail)|\beste (?:mensaje|correo|e-?mail)|"
+    r"\bquest[ao] (?:e-?mail|messaggio|comunicazione)|\besta (?:mensagem|comunica)|\bdit (?:e-?mail)?bericht|"
+    r"\bdeze (?:e-?mail|boodschap)|\bdetta (?:e-?post)?meddelande|"
+    r"\bdenne (?:e-?mail|e-?post)|\bta wiadomość|\btento e-?mail|данное (?:сообщение|письмо)|\btämä (?:viesti|"
+    r"sähköposti)"),
 ))
 # One of these makes a paragraph a footer by itself.
 FOOTER: Final = re.compile(
     r"\s*(?:to (?:unsubscribe|stop receiving|manage your (?:subscription|notification)|opt out)|"
-    r"you (?:are receiving|received|'re receiving|have received) this (?:message|e?-?mail|because|notification)|you are (?:currently )?subscribed|"
+    r"you (?:are receiving|received|'re receiving|have received) this (?:message|e?-?mail|because|notification)|"
+    r"you are (?:currently )?subscribed|"
     r"unsubscribe(?: from| here|:|\s*$)|click here to unsubscribe|reply to this email directly|"
-    r"(?:um sich )?(?:abzumelden|vom newsletter abmelden)|se désinscrire|pour vous désinscrire|darse de baja|per cancellarti|"
+    r"(?:um sich )?(?:abzumelden|vom newsletter abmelden)|se désinscrire|pour vous désinscrire|darse de baja|"
+    r"per cancellarti|"
     r"this (?:\S{1,40} )?(?:e-?mail|mail|list|message) is (?:sponsored|brought to you) by|"
     r"please consider (?:the|your) (?:environment|environmental)|(?:save a tree|go green)|before printing|"
     r"bitte (?:denken|prüfen) sie .{0,40}(?:ausdruck|umwelt)|pensez à l.environnement|avant d.imprimer|"
     r"virus-free\.|this e?-?mail (?:has been|was) (?:checked|scanned|swept)|no virus found|checked by avg|"
-    r"diese e-?mail wurde (?:von|auf) .{0,60}viren|virenfrei\.|l'absence de virus|este correo electrónico ha sido comprobado|libre de virus|"
+    r"diese e-?mail wurde (?:von|auf) .{0,60}viren|virenfrei\.|l'absence de virus|"
+    r"este correo electrónico ha sido comprobado|libre de virus|"
     r"the original of this e?-?mail was scanned|communications via the|disclaimer\b|[- ]{2,}disclaimer|"
     r"confidentiality (?:notice|note)|legal (?:notice|disclaimer)\b|important notice\b)",
     re.IGNORECASE,

@@ -115,8 +115,8 @@ class _Walk:
         if not text and not always:
             return
         # A header that core knows by its words stays as it is: it says that the quote below is announced.
-        unknown = self._header > 0 and text and not (is_header(text) or announces(text))
-        prefix = "> " * min(max(self._quote, unknown), _MOST_QUOTED)
+        unknown = self._header > 0 and text.strip() != "" and not (is_header(text) or announces(text.strip()))
+        prefix = "> " * min(max(self._quote, int(unknown)), _MOST_QUOTED)
         self.lines.extend((prefix + each).rstrip() for each in text.split("\n"))
 
 

@@ -15,7 +15,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
-from gateway.core.model import OURS_INSIDE, Address, Mail, Part, Report
+from gateway.core.model import OURS_INSIDE, Address, Forwarded, Mail, Part, Report
 from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded, part_of
@@ -49,13 +49,14 @@ def parse(raw: bytes, limits: Limits = LIMITS) -> Mail:
         return opaque_mail(raw, f"unreadable: {type(error).__name__}")
 
 
-def _read(raw: bytes, limits: Limits) -> Mail:
+def _read(raw: bytes, limits: Limits, *, enclosed: bool = True) -> Mail:
     if b"\n" not in raw and b"\r" in raw:
-        return _read_lines(raw.replace(b"\r", b"\n"), raw, limits)  # old Macintosh line ends
-    return _read_lines(raw, raw, limits)
+        # Old Macintosh line ends.
+        return _read_lines(raw.replace(b"\r", b"\n"), raw, limits, enclosed=enclosed)
+    return _read_lines(raw, raw, limits, enclosed=enclosed)
 
 
-def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
+def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) -> Mail:
     root = scan(raw, limits)
     fields = root.headers
     leaves = root.leaves()
@@ -100,6 +101,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
         size=len(original),
         sha256=hashlib.sha256(original).hexdigest(),
         body_key=_body_key(text, parts),
+        enclosed=_enclosed(raw, leaves, limits) if not kind and enclosed else None,
     )
 
 
@@ -155,6 +157,23 @@ def _body_key(text: str, parts: tuple[Part, ...]) -> str:
     for digest in sorted(part.sha256 for part in parts):
         key.update(b"\0" + digest.encode())
     return key.hexdigest()
+
+
+def _enclosed(raw: bytes, leaves: list[Node], limits: Limits) -> Forwarded | None:
+    """The one mail that lies in this one (RFC 2046 §5.2.1); of several nobody could say which is meant."""
+    inside = [leaf for leaf in leaves if leaf.is_nested]
+    if len(inside) != 1:
+        return None
+    try:
+        mail = _read(decoded(raw, inside[0]), limits, enclosed=False)
+    except Opaque:
+        return None
+    if mail.sender is None:
+        return None
+    return Forwarded(
+        sender=mail.sender, when=mail.date.isoformat() if mail.date else "", date=mail.date, subject=mail.subject,
+        body=mail.text.strip("\n"), to=mail.to, cc=mail.cc, message_id=mail.message_id,
+    )
 
 
 # --- Everything else ------------------------------------------------------------------------

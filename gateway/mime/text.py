@@ -11,7 +11,6 @@ parser is quadratic in open elements, and the plain text of such a mail still st
 from __future__ import annotations
 
 import binascii
-import html as entities
 import re
 import unicodedata
 from typing import TYPE_CHECKING
