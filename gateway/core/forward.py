@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import takewhile
 from typing import Final
 
 from gateway.core.address import canonical, is_mailbox
@@ -55,7 +56,8 @@ def read_forward(text: str) -> Forwarded | None:
     when = header_text(fields.get("date", ""))
     return Forwarded(
         sender=people["from"][0], when=when, date=read_date(when), subject=header_text(fields.get("subject", "")),
-        body="\n".join(line.rstrip() for line in inner[behind:]).strip("\n"), to=people["to"], cc=people["cc"], above=above,
+        body="\n".join(line.rstrip() for line in inner[behind:]).strip("\n"), to=people["to"], cc=people["cc"],
+        above=above,
     )
 
 
@@ -84,8 +86,8 @@ def _unquoted(lines: list[str], start: _Start) -> list[str]:
         return lines[start.fields :]
     depth = first[: len(first) - len(first.lstrip("> "))].count(">")
     mark = re.compile(rf"\s*(?:>\s?){{1,{depth}}}")
-    end = next((i for i in range(start.fields, len(lines)) if lines[i].strip() and not lines[i].lstrip().startswith(">")), len(lines))
-    return [mark.sub("", line, count=1) for line in lines[start.fields : end]]
+    marked = takewhile(lambda line: not line.strip() or line.lstrip().startswith(">"), lines[start.fields :])
+    return [mark.sub("", line, count=1) for line in marked]
 
 
 def _is_field(line: str) -> bool:
@@ -122,7 +124,9 @@ def _fields(lines: list[str]) -> tuple[dict[str, str], int]:
 
 def _goes_on(value: str, line: str, kind: str) -> bool:
     """Whether ``line`` continues a folded field: it is indented, or the value above plainly is not whole."""
-    return not value or line[:1] in (" ", "\t") or value[-1:] in (",", ";") or (kind != "subject" and "<" in line and "@" in line)
+    if not value or line[:1] in (" ", "\t") or value[-1:] in (",", ";"):
+        return True
+    return kind != "subject" and "<" in line and "@" in line
 
 
 # --- People ---------------------------------------------------------------------------------
@@ -156,11 +160,12 @@ _MONTHS: Final = {
     for name in names.split()
 }
 _ZONES: Final = {
-    "gmt": 0, "utc": 0, "z": 0, "wet": 0, "bst": 60, "cet": 60, "mez": 60, "cest": 120, "mesz": 120, "eet": 120, "eest": 180, "msk": 180,
-    "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420, "jst": 540,
+    "gmt": 0, "utc": 0, "z": 0, "wet": 0, "bst": 60, "cet": 60, "mez": 60, "cest": 120, "mesz": 120, "eet": 120,
+    "eest": 180, "msk": 180, "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420, "jst": 540,
 }
 _ISO = re.compile(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})\b")
-_WORDS = re.compile(r"\b(\d{1,2})(?:\.|st|nd|rd|th|er|º)?\s+(?:de\s+)?([^\W\d_]{3,10})\.?,?\s+(?:de\s+|del\s+)?(\d{4})\b")
+_WORDS = re.compile(
+    r"\b(\d{1,2})(?:\.|st|nd|rd|th|er|º)?\s+(?:de\s+)?([^\W\d_]{3,10})\.?,?\s+(?:de\s+|del\s+)?(\d{4})\b")
 _AMERICAN = re.compile(r"\b([^\W\d_]{3,10})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})\b")
 _TIME = re.compile(r"\b(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([ap]\.?m\b)?", re.IGNORECASE)
 _ZONE = re.compile(r"(?:\b(?:GMT|UTC)\s*)?([+-])(\d{1,2}):?(\d{2})?\)?(?!\d)|\b([A-Z]{1,4})\b\)?\s*$")

@@ -37,7 +37,8 @@ def forwarded(case: Case) -> Decision:
     message = ledger.new_message()
     customer = ledger.person(inner.sender.address, header_text(inner.sender.name, 80))
     ledger.event(
-        ticket, "created", actor=customer, actor_kind="customer", message=message, is_public=True, after=case.facts.queue
+        ticket, "created", actor=customer, actor_kind="customer", message=message, is_public=True,
+        after=case.facts.queue,
     )
     ledger.participant(ticket, customer, "requester")
     ledger.why("forwarded", _words(inner, case.facts.identity.address))
@@ -51,7 +52,9 @@ def forwarded(case: Case) -> Decision:
     ledger.why("not_acknowledged", "the customer wrote to a person, who sent it on")
     ledger.why("opened", relay.key_of(ticket, policy))
     # The agent's words stand in the HTML, too: it is kept with the raw mail and never relayed.
-    mail = replace(case.spooled.mail, html="", references=(*case.spooled.mail.references, *filter(None, (inner.message_id,))))
+    outer = case.spooled.mail
+    named = (inner.message_id,) if inner.message_id else ()
+    mail = replace(outer, html="", references=(*outer.references, *named))
     shown = replace(case, spooled=replace(case.spooled, mail=mail))
     return store(
         shown, "apply", ticket=ticket, message=message, is_public=True, text=inner.body, drafts=drafts, beside=note
@@ -82,7 +85,8 @@ def _note(case: Case, ticket: int, words: str) -> tuple[Message, MessageText] | 
     row = Message(
         id=number, ticket=ticket, spool_id=facts.spool_id, author=case.author(), at=facts.received_at,
         mail_class=facts.mail_class, level=facts.identity.level, disposition="apply", is_public=False, hold=None,
-        month=case.month, size=len(words.encode()), sha256="", body_key="",   # no mail: it is never found as a copy of one
+        month=case.month, size=len(words.encode()),
+        sha256="", body_key="",     # it is no mail, and never found as a copy of one
     )
     text = MessageText(
         message=number, subject=mail.subject, from_name=facts.identity.name, from_address=facts.identity.address,

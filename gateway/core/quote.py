@@ -46,15 +46,24 @@ FIELD_LINES: Final = 8          # in which a block of Outlook's fields must show
 TELLING: Final = 12             # characters that make a line of ours more than a greeting
 BLANK_RUN: Final = re.compile(r"\n{3,}")
 LONE: Final = 30                # characters by which one unmarked line alone is a quote, at the very end
+SIGNED: Final = ("signature", "closing")
 WORDS: Final = 3                # consecutive words by which a re-wrapped line of ours is known
 UNSEEN: Final = dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """Three parts of a mail; ``closing`` is the end of ``signature`` that is "Kind regards" and a name."""
+
     new: str
     quoted: str
     signature: str
+    closing: str = ""
+
+    @property
+    def letter(self) -> str:
+        """The new text with its closing: as it goes to a customer, who is owed the whole of it."""
+        return f"{self.new}\n\n{self.closing}".strip("\n") if self.closing else self.new
 
 
 def split_reply(text: str, sent: str | None = None) -> Split:
@@ -68,10 +77,14 @@ def split_reply(text: str, sent: str | None = None) -> Split:
     for start, after in headers.items():
         if start < end:
             kinds[start:after] = ["ours"] * (after - start)
-    mark_signatures(lines, kinds)
+    mark_signatures(lines, kinds, knows_ours=sent is not None)
     kept, quoted = _soft_quotes(lines, kinds, {i for i in headers if i < end})
-    signature = [line for line, kind in zip(lines, kinds, strict=True) if kind == "signature"]
-    return Split(_join(kept), _join([*quoted, *below]), _join(signature))
+    signature, closing = _lines_of(lines, kinds, "signature", "closing"), _lines_of(lines, kinds, "closing")
+    return Split(_join(kept), _join([*quoted, *below]), _join(signature), _join(closing))
+
+
+def _lines_of(lines: list[str], kinds: list[Kind], *wanted: Kind) -> list[str]:
+    return [line for line, kind in zip(lines, kinds, strict=True) if kind in wanted]
 
 
 def _join(lines: list[str]) -> str:
@@ -282,7 +295,7 @@ def _soft_quotes(lines: list[str], kinds: list[Kind], headers: set[int]) -> tupl
     # A header within the quote is one, too: HTML is read so (mime/html_reply.py), and nobody chose these words.
     announced_within = bool(quotes) and is_header(lines[quotes[0]].lstrip("> "))
     if not said and (headers or "ours" in kinds or not quotes or announced_within):
-        return [], [line for line, kind in zip(lines, kinds, strict=True) if kind != "signature"]
+        return [], [line for line, kind in zip(lines, kinds, strict=True) if kind not in SIGNED]
     last = said[-1] if said else len(lines)
     # What is answered below one quote of all is known; quotes between answers are not.
     between = any(first < i < last for i in quotes)
@@ -294,6 +307,6 @@ def _soft_quotes(lines: list[str], kinds: list[Kind], headers: set[int]) -> tupl
         if kinds[i] in ("text", "quote", "ours"):
             stays = kinds[i] == "text" or (kinds[i] == "quote" and i < last and not (announced and i < first))
             to = kept if stays else quoted
-        if kinds[i] != "signature":
+        if kinds[i] not in SIGNED:
             to.append(line)     # blank lines stay with what stands above them
     return kept, quoted

@@ -43,9 +43,10 @@ BARE_HEADER: Final = re.compile(
     r"[*_\s]*(?:\w+[,.]? )?\d[^<>]{5,160}<\s*(?:mailto:)?[^<>\s]+@[^<>\s]+\s*>\s*[:：]\s*", re.IGNORECASE
 )
 # Lotus Notes: "-----Anna Ek/ACME wrote: -----"
-HEADER_DASHED: Final = re.compile(r"-{3,}\s*\S[^<>]{0,80}(?:<[^<>]{3,100}>)?\s+(?:wrote|schrieb|a écrit|escribió|ha scritto|"
-                                  r"skrev|schreef|escreveu|kirjoitti|pisze|napsal|"
-                                  r"írta)\s?:\s*-{3,}\s*$", re.IGNORECASE)
+HEADER_DASHED: Final = re.compile(
+    r"-{3,}\s*\S[^<>]{0,80}(?:<[^<>]{3,100}>)?\s+(?:wrote|schrieb|a écrit|escribió|ha scritto|"
+    r"skrev|schreef|escreveu|kirjoitti|pisze|napsal|írta)\s?:\s*-{3,}\s*$", re.IGNORECASE,
+)
 
 # --- "-----Original Message-----" --------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from gateway.core.signature_words import (
     SIGNED,
 )
 
-Kind = Literal["text", "blank", "quote", "ours", "signature"]
+Kind = Literal["text", "blank", "quote", "ours", "signature", "closing"]    # a closing is part of a signature
 
 MOST_SHOWN: Final = 400         # of a line, to the patterns
 FOOTER_LINES: Final = 4         # of a mailing list, the rule above it included
@@ -38,19 +38,20 @@ MOST_PARAGRAPHS: Final = 60     # at the end of a stretch, that may be footers
 CODE_FENCE: Final = "```"
 
 
-def mark_signatures(lines: list[str], kinds: list[Kind]) -> None:
+def mark_signatures(lines: list[str], kinds: list[Kind], *, knows_ours: bool = False) -> None:
     """Mark what ends each stretch of the author's text.
 
-    A stretch ends where a quote begins, because those who answer below may sign above as well.
+    A stretch ends where a quote begins, because those who answer below may sign above as well. ``knows_ours``
+    says that lines of ours are marked already, so that what is left below a phone's line is the author's.
     """
     start = 0
     for end in (*(i for i, kind in enumerate(kinds) if kind in ("quote", "ours")), len(kinds)):
         if start < end:
-            _mark(lines, kinds, start, end)
+            _mark(lines, kinds, start, end, knows_ours=knows_ours)
         start = end + 1
 
 
-def _mark(lines: list[str], kinds: list[Kind], start: int, end: int) -> None:
+def _mark(lines: list[str], kinds: list[Kind], start: int, end: int, *, knows_ours: bool) -> None:
     # RFC 3676 §4.3
     cut = next((i for i in range(start, end) if SIGNATURE.match(lines[i][:MOST_SHOWN])), end)
     _fill(kinds, cut, end)
@@ -61,10 +62,14 @@ def _mark(lines: list[str], kinds: list[Kind], start: int, end: int) -> None:
             break
     phone = _phone(lines, kinds, said)
     if phone is not None:
-        said = _cut(kinds, said, phone, end)
+        _fill(kinds, phone, phone + 1 if knows_ours else end)
+        said = [i for i in said if kinds[i] == "text"]
     said = _legal(lines, kinds, said)
     while said and (begins := _ending(lines, kinds, said)) is not None:
         said = _cut(kinds, said, begins, said[-1] + 1)
+    if said and (begins := _closing(lines, kinds, said)) is not None:
+        for i in said[said.index(begins) :]:
+            kinds[i] = "closing"
 
 
 def _fill(kinds: list[Kind], start: int, end: int) -> None:
@@ -102,20 +107,34 @@ def _ending(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
     alone = last == said[0] or kinds[last - 1] != "text"
     if alone and len(said) > 1 and SIGNED.match(line):
         return last
-    return _block(lines, kinds, said)
+    return _block(lines, said)
 
 
-def _block(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
-    """A block of short lines below a rule and a name, or below "Kind regards", with an address or a number in it."""
+def _block(lines: list[str], said: list[int]) -> int | None:
+    """A rule, a name below it, and short lines with an address or a number."""
     has_contact = False
     for count, at in enumerate(reversed(said[1:])):
         line = lines[at][:MOST_SHOWN].strip()
         if count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
             return None
-        if count and has_contact and DIVIDER.match(line):
+        if has_contact and DIVIDER.match(line):
             return at if NAME.fullmatch(lines[at + 1].strip()[:BLOCK_WIDTH]) else None
+        has_contact = has_contact or CONTACT.search(line) is not None
+    return None
+
+
+def _closing(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
+    """"Kind regards" and what stands below it, where it plainly is a stored signature.
+
+    It hangs together and the name is whole, or it has an address or a number. Who types his name below a blank
+    line wrote it himself.
+    """
+    has_contact = False
+    for count, at in enumerate(reversed(said[1:])):
+        line = lines[at][:MOST_SHOWN].strip()
+        if count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
+            return None
         if count and REGARDS.fullmatch(line.rstrip(" ,.!:–-")):
-            # A stored signature hangs together; who types his name below a blank line wrote it himself.
             together = all(kinds[i] == "text" for i in range(at, said[-1] + 1)) and " " in lines[at + 1].strip()
             return at if has_contact or together else None
         has_contact = has_contact or CONTACT.search(line) is not None
@@ -130,7 +149,8 @@ def _legal(lines: list[str], kinds: list[Kind], said: list[int]) -> list[int]:
     paragraphs = _paragraphs(lines, kinds, said)
     phrases = [_phrases(lines, each) for each in paragraphs]
     marked: set[int] = set()
-    for first, behind in pairwise([*(i for i, each in enumerate(paragraphs) if _is_rule(lines, each)), len(paragraphs)]):
+    rules = [i for i, each in enumerate(paragraphs) if _is_rule(lines, each)]
+    for first, behind in pairwise([*rules, len(paragraphs)]):
         inside = range(first + 1, behind)
         closed = behind < len(paragraphs)
         size = sum(_size(lines, paragraphs[i]) for i in inside)

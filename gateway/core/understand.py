@@ -126,7 +126,8 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     # What nobody reads to its end may not hold up the mail behind it; the whole text is stored.
     text = mail.text[:TEXT_READ]
     split = split_reply(text, _answered(match, context)) if match.ticket else None
-    new = split.new if split else text
+    # What an agent closes with is part of his letter.
+    new = (split.letter if identity.agent else split.new) if split else text
     # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
     commands = identity.agent and match.ticket and not envelope.sent
     block = parse_block(new) if commands else CommandBlock(commands=(), suspects=(), text=new)
