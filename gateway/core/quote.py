@@ -30,6 +30,7 @@ from gateway.core.quote_words import (
     HEADER_DAY,
     HEADER_END,
     HEADER_PROOF,
+    HEADER_QUOTING,
     HEADER_STARTS,
     HEADER_VERBS,
     MARKER,
@@ -255,13 +256,13 @@ def _header_start(lines: list[str], kinds: list[Kind], end: int, floor: int) -> 
 
 
 def _may_end(line: str) -> bool:
-    last = line.rstrip(" \t*_-")[-1:]
+    last = line[-40:].translate(UNSEEN).rstrip(" \t*_-")[-1:]
     dashed = line.rstrip()[-1:] == "-"
     return last in (":", "：") or ((dashed or last in ("e", "b", "t")) and "@" in line)
 
 
 def _is_header(text: str, begins: bool, *, lone: bool) -> bool:
-    if BARE_HEADER.fullmatch(text) or HEADER_DASHED.match(text):
+    if BARE_HEADER.fullmatch(text) or HEADER_DASHED.match(text) or HEADER_QUOTING.match(text):
         return True
     if HEADER_ADDRESS.search(text) and HEADER_DATE.search(text):
         return True

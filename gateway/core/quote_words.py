@@ -13,7 +13,7 @@ from typing import Final
 
 # It begins with one of these …
 HEADER_STARTS: Final = re.compile(
-    r"(?:on|am|le|el|op|il|em|den|dne|dňa|dnia|w dniu|w|på|în|la|vào|pada|tanggal|el día|dana|a|za|u|dia|data|ob|"
+    r"(?:on|in message|am|von|le|el|op|il|em|den|dne|dňa|dnia|w dniu|w|på|în|la|vào|pada|tanggal|el día|dana|a|za|u|dia|data|ob|"
     r"tor|ons|man|tir|fre|lør|søn|mån|tis|lör|sön|ma|ti|ke|to|pe|su|on behalf of|κατά|στις|на|в|у|од|"
     r"בתאריך|ב|في|بتاريخ|در|ni|mnamo|la data de|tarihinde)\b|在|於|于", re.IGNORECASE
 )
@@ -38,7 +38,12 @@ HEADER_DAY: Final = re.compile(_DAY)
 HEADER_DATE: Final = re.compile(rf"\b\d{{1,2}}[:.h時时시]\s?\d\d|{_DAY}", re.IGNORECASE)
 # Others write no verb, or one that we do not know: a date, "<a@b>", at most a few words, a colon.
 HEADER_ADDRESS: Final = re.compile(
-    r"<[^<>@]{0,60}[^<>\s]+@[^<>\s]+>[\"»\s]*(?:[^\W\d]+[ ]?){0,3}\s*[:：][*_\s]*$", re.IGNORECASE)
+    r"<[^<>\s]{1,100}@[^<>\s]{1,255}>[\"»\s]*(?:(?:[^\W\d]+[ ]?){0,3}|[^<>@]{0,60}\d[:.h]\d\d[^<>@:]{0,12})"
+    r"\s*[:：][*_\s]*$", re.IGNORECASE)
+# Some web mailers say it in front.
+HEADER_QUOTING: Final = re.compile(
+    r"(?:quoting|quotation from|zitat von|citando a?|citation de|citat från|цитирую|cytowanie|citerend)\s.{2,120}[:：]$",
+    re.IGNORECASE)
 BARE_HEADER: Final = re.compile(
     r"[*_\s]*(?:\w+[,.]? )?\d[^<>]{5,160}<\s*(?:mailto:)?[^<>\s]+@[^<>\s]+\s*>\s*[:：]\s*", re.IGNORECASE
 )

@@ -44,7 +44,7 @@ MOBILE: Final = re.compile(
     r"inviato d(?:a|al|all|alla|allo).{1,60}|(?:scarica|ottieni) outlook .{1,60}|"
     r"(?:verzonden|verstuurd|gestuurd) (?:vanaf|met|van|via|vanuit) .{1,60}|outlook voor .{1,20} downloaden.{0,40}|"
     r"(?:download|haal) outlook voor .{1,60}|wysłan[aeoy]m? (?:z|ze|przy|za) .{1,60}|"
-    r"pobierz (?:program )?outlook.{1,60}|"
+    r"pobierz (?:program |aplikację )?outlook.{1,60}|"
     r"skickat (?:från|med|via) .{1,60}|(?:hämta|skaffa) outlook .{1,60}|"
     r"sendt (?:fra|med|via) .{1,60}|(?:hent|få|skaff deg) outlook .{1,60}|lähetetty .{1,60}|hanki outlook .{1,60}|"
     r"sent úr .{1,40}|saadetud minu .{1,40}|nosūtīts no .{1,40}|(?:iš)?siųsta iš .{1,40}|"
