@@ -8,6 +8,7 @@ Linear: every line is looked at a bounded number of times, and patterns see shor
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -58,7 +59,7 @@ def _mark(lines: list[str], kinds: list[Kind], start: int, end: int, *, knows_ou
     said = [i for i in range(start, cut) if kinds[i] == "text"]
     for at in said[-FOOTER_LINES:]:
         if LIST_RULE.fullmatch(lines[at].strip()):
-            said = _cut(kinds, said, at, end)
+            _cut(kinds, said, at, end)
             break
     phone = _phone(lines, kinds, said)
     if phone is not None:
@@ -66,7 +67,7 @@ def _mark(lines: list[str], kinds: list[Kind], start: int, end: int, *, knows_ou
         said = [i for i in said if kinds[i] == "text"]
     said = _legal(lines, kinds, said)
     while said and (begins := _ending(lines, kinds, said)) is not None:
-        said = _cut(kinds, said, begins, said[-1] + 1)
+        _cut(kinds, said, begins, said[-1] + 1)
     if said and (begins := _closing(lines, kinds, said)) is not None:
         for i in said[said.index(begins) :]:
             kinds[i] = "closing"
@@ -77,9 +78,10 @@ def _fill(kinds: list[Kind], start: int, end: int) -> None:
         kinds[i] = "signature"
 
 
-def _cut(kinds: list[Kind], said: list[int], at: int, end: int) -> list[int]:
+def _cut(kinds: list[Kind], said: list[int], at: int, end: int) -> None:
+    """Mark the lines from ``at`` and take them off ``said``."""
     _fill(kinds, at, end)
-    return [i for i in said if i < at]
+    del said[bisect_left(said, at) :]
 
 
 def _phone(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
@@ -113,9 +115,9 @@ def _ending(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
 def _block(lines: list[str], said: list[int]) -> int | None:
     """A rule, a name below it, and short lines with an address or a number."""
     has_contact = False
-    for count, at in enumerate(reversed(said[1:])):
+    for count, at in enumerate(said[: -BLOCK_LINES - 3 : -1]):
         line = lines[at][:MOST_SHOWN].strip()
-        if count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
+        if at == said[0] or count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
             return None
         if has_contact and DIVIDER.match(line):
             return at if NAME.fullmatch(lines[at + 1].strip()[:BLOCK_WIDTH]) else None
@@ -130,9 +132,9 @@ def _closing(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None
     line wrote it himself.
     """
     has_contact = False
-    for count, at in enumerate(reversed(said[1:])):
+    for count, at in enumerate(said[: -BLOCK_LINES - 3 : -1]):
         line = lines[at][:MOST_SHOWN].strip()
-        if count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
+        if at == said[0] or count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
             return None
         if count and REGARDS.fullmatch(line.rstrip(" ,.!:–-")):
             together = all(kinds[i] == "text" for i in range(at, said[-1] + 1)) and " " in lines[at + 1].strip()
@@ -147,9 +149,9 @@ def _closing(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None
 def _legal(lines: list[str], kinds: list[Kind], said: list[int]) -> list[int]:
     """Mark the notices at the end of ``said``: paragraph by paragraph, or whole boxes between rules."""
     paragraphs = _paragraphs(lines, kinds, said)
-    phrases = [_phrases(lines, each) for each in paragraphs]
     marked: set[int] = set()
     rules = [i for i, each in enumerate(paragraphs) if _is_rule(lines, each)]
+    phrases = {i: _phrases(lines, paragraphs[i]) for i in range(rules[0] if rules else len(paragraphs), len(paragraphs))}
     for first, behind in pairwise([*rules, len(paragraphs)]):
         inside = range(first + 1, behind)
         closed = behind < len(paragraphs)
@@ -159,7 +161,7 @@ def _legal(lines: list[str], kinds: list[Kind], said: list[int]) -> list[int]:
         if legal * 2 > size and len(set().union(*(phrases[i] for i in inside))) > 1:
             marked.update((first, *inside, behind) if closed else (first, *inside))
     for i in range(len(paragraphs) - 1, 0, -1):
-        if i not in marked and len(phrases[i]) < 2:
+        if i not in marked and len(phrases[i] if i in phrases else _phrases(lines, paragraphs[i])) < 2:
             break
         marked.add(i)
     for i in marked:
@@ -198,4 +200,5 @@ def _phrases(lines: list[str], paragraph: list[int]) -> frozenset[int]:
         return frozenset((-1, -2))
     if len(text) < LEGAL_LENGTH:
         return frozenset()
-    return frozenset(i for i, words in enumerate(LEGAL) if words.search(text))
+    folded = text.lower()
+    return frozenset(i for i, words in enumerate(LEGAL) if any(word in folded for word in words))

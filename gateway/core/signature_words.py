@@ -90,41 +90,34 @@ CONTACT: Final = re.compile(
     r"f|p)\b\.?\s?[:+]|"
     r"\+?\d[\d\s()/.-]{7,}\d", re.IGNORECASE)
 
-# What lawyers and scanners append. A paragraph with two different ones of these is a disclaimer.
-LEGAL: Final[tuple[re.Pattern[str], ...]] = tuple(re.compile(words, re.IGNORECASE) for words in (
-    (r"\bconfidential|\bvertraulich|\bconfidenti[ae]l|\bconfidencia|\briservat|\bvertrouwelijk|\bkonfident|"
-    r"\bfortrolig|\bpoufn|\bluottamuksell|"
-    r"конфиденциальн|конфіденційн|bizalmas|důvěrn|dôvern|\bgizli|機密|机密|保密"),
-    (r"\bprivileged|\bprivileg|\bprivate and\b|\bpriva(?:te|cy)\b|personal opinions|"
-    r"\bviews (?:or opinions )?expressed"),
-    (r"\bintended (?:solely |only |exclusively )?for|\bintended recipient|\bfor the (?:sole )?use of|\baddressee|"
-    r"to whom (?:they are|it is) addressed|"
-    r"\bbestimmten? (?:empfänger|adressat)|ausschlie(?:ß|ss)lich für|richtige[rn]? (?:empfänger|adressat)|"
-    r"\bdestinataires?\b|\bdestinatari|"
-    r"geadresseerde|bestemd voor|avsedd (?:endast )?för|tiltænkt|beregnet (?:kun )?for|adresat|vastaanottaja|"
-    r"получател|одержувач|címzett"),
-    (r"\bin error\b|\birrtümlich|\bversehentlich|\bpar erreur|\bpor error|\bper errore|\bpor engano|\bper abuis|"
-    r"\bten onrechte|\bav misstag|ved en feil|"
-    r"\bved en fejl|omyłkow|\bprzez pomyłkę|по ошибке|помилково|tévedés|omylem"),
-    (r"\bnotify (?:the|us|me)|\bnotifying the|(?:return|delete) it (?:to|from)|\bdelete (?:it|this|the)|"
-    r"\binform (?:the|us)|\bvernichten|\blöschen sie|\binformieren sie|\bverständigen sie|"
-    r"\bdétruire|\bsupprimer|\bavertir|\bborre|\belimin|\bnotifi(?:que|car)|\bcancell|\bverwijder|\bapagu|удалите|"
-    r"usunąć|\bradera|\bslett?e"),
-    (r"\bunauthori[sz]ed|\bprohibited|\bunlawful|\bdisclos(?:e|ure)|\bdisseminat|\bcopying\b|\bunbefugt|"
-    r"\bnicht gestattet|\binterdit|\bprohibid|\bvietat|\bproibid|"
-    r"\bverboden|\bzabronion|\bförbjud|\bforbudt|запрещен|заборонен|\bunerlaubt"),
-    r"\bvirus|\bscanned\b|\bswept\b|\bvirenfrei|\bmalware|\bMessageLabs|\bMimecast",
-    r"\bmonitored\b|\bmonitor (?:all|the|and)|\blogged\b|\brecorded for\b",
-    (r"data protection (?:act|legislation|law)|\bfreedom of information act\b.{0,40}\bdisclos|"
-    r"datenschutz(?:erklärung|gesetz)|protection des données|rgpd|gdpr|dsgvo"),
-    (r"\bliabilit|\bliable\b|\bresponsibility to carry out|\bkeine? haftung|\bresponsabilit|\baansprakelijk|"
-    r"\bodpowiedzialno|no contract|legally binding|rechtsverbindlich"),
-    (r"\bthis (?:e-?mail|message|transmission|communication)\b|\bdiese (?:e-?mail|nachricht)|\bce (?:message|"
-    r"courriel|mail)|\beste (?:mensaje|correo|e-?mail)|"
-    r"\bquest[ao] (?:e-?mail|messaggio|comunicazione)|\besta (?:mensagem|comunica)|\bdit (?:e-?mail)?bericht|"
-    r"\bdeze (?:e-?mail|boodschap)|\bdetta (?:e-?post)?meddelande|"
-    r"\bdenne (?:e-?mail|e-?post)|\bta wiadomość|\btento e-?mail|данное (?:сообщение|письмо)|\btämä (?:viesti|"
-    r"sähköposti)"),
+# What lawyers and scanners append. A paragraph with words of two of these groups is a disclaimer. Plain pieces
+# of words in lower case, not patterns: they are looked for in every last paragraph.
+LEGAL: Final[tuple[tuple[str, ...], ...]] = tuple(tuple(group.split("|")) for group in (
+    ("confidential|vertraulich|confidentiel|confidencia|riservat|vertrouwelijk|konfident|fortrolig|poufn|luottamuksell|"
+    "конфиденциальн|конфіденційн|bizalmas|důvěrn|dôvern|gizlilik|機密|机密|保密"),
+    "privileged|privilegi|private and |privacy|personal opinions|views expressed|views or opinions",
+    ("intended solely|intended only|intended exclusively|intended for|intended recipient|sole use of|for the use of|"
+    "addressee|whom they are addressed|whom it is addressed|bestimmte empfänger|bestimmten empfänger|"
+    "bestimmte adressat|bestimmten adressat|ausschließlich für|richtige empfänger|richtiger adressat|"
+    "richtige adressat|destinataire|destinatari|geadresseerde|bestemd voor|avsedd för|avsedd endast för|tiltænkt|"
+    "beregnet for|beregnet kun for|adresat|vastaanottaja|получател|одержувач|címzett"),
+    ("in error|irrtümlich|versehentlich|par erreur|por error|per errore|por engano|per abuis|ten onrechte|av misstag|"
+    "ved en feil|ved en fejl|omyłkow|przez pomyłkę|по ошибке|помилково|tévedés|omylem"),
+    ("notify the|notify us|notifying the|return it to|delete it|delete this|delete the|inform the sender|inform us|"
+    "vernichten sie|löschen sie|informieren sie|verständigen sie|détruire|supprimer|avertir l|borre|elimin|notifique|"
+    "notificar|cancell|verwijder|apague|удалите|usunąć|radera|slette|vymaž|видаліть"),
+    ("unauthorised|unauthorized|prohibited|unlawful|disclosure|disclosed|disseminat|copying|unbefugt|nicht gestattet|"
+    "interdit|prohibid|vietat|proibid|verboden|zabronion|förbjud|forbudt|запрещен|заборонен|unerlaubt"),
+    "virus|scanned|swept|virenfrei|malware|messagelabs|mimecast",
+    "monitored|monitor all|monitor the|be logged|recorded for",
+    "data protection|freedom of information act|datenschutz|protection des données|rgpd|gdpr|dsgvo",
+    ("liability|liable|responsibility to carry out|keine haftung|responsabilit|aansprakelijk|odpowiedzialno|no contract|"
+    "legally binding|rechtsverbindlich"),
+    ("this email|this e-mail|this message|this transmission|this communication|diese e-mail|diese email|"
+    "diese nachricht|ce message|ce courriel|ce mail|este mensaje|este correo|este e-mail|questa e-mail|"
+    "questo messaggio|questa comunicazione|esta mensagem|esta comunica|dit bericht|dit e-mailbericht|deze e-mail|"
+    "deze boodschap|detta meddelande|detta e-postmeddelande|denne e-mail|denne e-post|ta wiadomość|tento e-mail|"
+    "данное сообщение|данное письмо|tämä viesti|tämä sähköposti"),
 ))
 # One of these makes a paragraph a footer by itself.
 FOOTER: Final = re.compile(
