@@ -124,7 +124,7 @@ def _fields(lines: list[str]) -> tuple[dict[str, str], int]:
 
 def _goes_on(value: str, line: str, kind: str) -> bool:
     """Whether ``line`` continues a folded field: it is indented, or the value above plainly is not whole."""
-    if not value or line[:1] in (" ", "\t") or value[-1:] in (",", ";"):
+    if not value or line[:1] in (" ", "\t") or value[-1:] in (",", ";", "<"):
         return True
     return kind != "subject" and "<" in line and "@" in line
 

@@ -38,7 +38,7 @@ HEADER_DAY: Final = re.compile(_DAY)
 HEADER_DATE: Final = re.compile(rf"\b\d{{1,2}}[:.h時时시]\s?\d\d|{_DAY}", re.IGNORECASE)
 # Others write no verb, or one that we do not know: a date, "<a@b>", at most a few words, a colon.
 HEADER_ADDRESS: Final = re.compile(
-    r"<[^<>\s]{1,100}@[^<>\s]{1,255}>[\"»\s]*(?:(?:[^\W\d]+[ ]?){0,3}|[^<>@]{0,60}\d[:.h]\d\d[^<>@:]{0,12})"
+    r"<\s?[^<>\s]{1,100}@[^<>\s]{1,255}>[\"»\s]*(?:(?:[^\W\d]+[ ]?){0,3}|[^<>@]{0,60}\d[:.h]\d\d[^<>@:]{0,12})"
     r"\s*[:：][*_\s]*$", re.IGNORECASE)
 # Some web mailers say it in front.
 HEADER_QUOTING: Final = re.compile(

@@ -69,13 +69,12 @@ def _mark(lines: list[str], kinds: list[Kind], start: int, end: int, *, knows_ou
     while said and (begins := _ending(lines, kinds, said)) is not None:
         _cut(kinds, said, begins, said[-1] + 1)
     if said and (begins := _closing(lines, kinds, said)) is not None:
-        for i in said[said.index(begins) :]:
-            kinds[i] = "closing"
+        _fill(kinds, begins, said[-1] + 1, "closing")
 
 
-def _fill(kinds: list[Kind], start: int, end: int) -> None:
+def _fill(kinds: list[Kind], start: int, end: int, kind: Kind = "signature") -> None:
     for i in range(start, end):
-        kinds[i] = "signature"
+        kinds[i] = kind
 
 
 def _cut(kinds: list[Kind], said: list[int], at: int, end: int) -> None:
