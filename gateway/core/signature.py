@@ -111,12 +111,17 @@ def _ending(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None:
     return _block(lines, said)
 
 
+def _tail(said: list[int]) -> list[int]:
+    """The last lines, the last one first; what a mail begins with is never its signature."""
+    return said[max(1, len(said) - BLOCK_LINES - 1) :][::-1]
+
+
 def _block(lines: list[str], said: list[int]) -> int | None:
     """A rule, a name below it, and short lines with an address or a number."""
     has_contact = False
-    for count, at in enumerate(said[: -BLOCK_LINES - 3 : -1]):
+    for at in _tail(said):
         line = lines[at][:MOST_SHOWN].strip()
-        if at == said[0] or count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
+        if len(line) > BLOCK_WIDTH:
             return None
         if has_contact and DIVIDER.match(line):
             return at if NAME.fullmatch(lines[at + 1].strip()[:BLOCK_WIDTH]) else None
@@ -131,9 +136,9 @@ def _closing(lines: list[str], kinds: list[Kind], said: list[int]) -> int | None
     line wrote it himself.
     """
     has_contact = False
-    for count, at in enumerate(said[: -BLOCK_LINES - 3 : -1]):
+    for count, at in enumerate(_tail(said)):
         line = lines[at][:MOST_SHOWN].strip()
-        if at == said[0] or count > BLOCK_LINES or len(line) > BLOCK_WIDTH:
+        if len(line) > BLOCK_WIDTH:
             return None
         if count and REGARDS.fullmatch(line.rstrip(" ,.!:–-")):
             together = all(kinds[i] == "text" for i in range(at, said[-1] + 1)) and " " in lines[at + 1].strip()

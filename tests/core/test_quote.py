@@ -92,7 +92,7 @@ def test_a_mail_of_announced_quotes_only_says_nothing_new() -> None:
     header = "On 3 Mar 2026 Anna <a@b.example> wrote:"
     assert split_reply(f"{header}\n> Hello\n") == Split("", f"{header}\n> Hello", "")
     assert split_reply(f"> {header}\n>> Hello\n") == Split("", f"> {header}\n>> Hello", "")
-    assert split_reply(f"> Hello\n> please restart\n\n-- \nBob", "Hello\nplease restart").new == ""
+    assert split_reply("> Hello\n> please restart\n\n-- \nBob", "Hello\nplease restart").new == ""
     assert split_reply("") == split_reply("\n \n") == Split("", "", "")
 
 
@@ -104,7 +104,7 @@ def test_answers_below_a_header_and_between_quotes_keep_all_quotes() -> None:
 
 @pytest.mark.parametrize("header", [
     "Anna <a@b.example> wrote on 03.03.2026 10:12:13:", "--- On Tue, 3/3/26, Anna <a@b.example> wrote:", "-----Anna Ek/ACME wrote: -----",
-    "At 2026-03-03 10:12:13, \"Anna\" <a@b.example> wrote:", "Quoting Anna <a@b.example>:", "Zitat von Anna <a@b.example>:",
+    'At 2026-03-03 10:12:13, "Anna" <a@b.example> wrote:', "Quoting Anna <a@b.example>:", "Zitat von Anna <a@b.example>:",
     "Anna <a@b.example> hat am 03.03.2026 10:12 geschrieben:", "Op 3 mrt. 2026 om 10:12 heeft Anna <a@b.example> geschreven:",
     "út 3. 3. 2026 v 10:12 odesílatel Anna <a@b.example> napsal:", "Anna <a@b.example> ezt írta (időpont: 2026. márc. 3., K, 10:12):",
     "Στις Τρί 3 Μαρ 2026 στις 10:12 π.μ., ο/η Anna <a@b.example> έγραψε:", "вт, 3 мар. 2026 г. в 10:12, Anna <a@b.example>:",

@@ -42,7 +42,7 @@ def test_the_reply_is_found(row: dict[str, Any]) -> None:
 def test_nothing_is_lost(row: dict[str, Any]) -> None:
     text = text_of(row["file"])
     split = split_reply(text)
-    parts = "\n".join((split.new, split.quoted, split.signature))
+    parts = f"{split.new}\n{split.quoted}\n{split.signature}"
     assert sorted(line.rstrip() for line in parts.split("\n") if line) == sorted(
         line.rstrip() for line in text.split("\n") if line.strip()
     )
