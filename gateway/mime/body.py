@@ -25,6 +25,7 @@ _STUB = re.compile(
     r"support|display|view|enabl|capable|compatible|client|reader|unterstütz|anzeig|angezeigt|darstell|affich|lire|visuali|"
     r"mostrar|compatib|weergeven|visa|vis(?:e|es)|wyświetl|zobraz|näytt|просмотр|отобра|表示|查看|显示"
 )
+_SENTENCE = re.compile(r"[.!?。]\s")
 _TEXTS = ("text/plain", "text/html")
 
 
@@ -85,7 +86,8 @@ def _is_stub(raw: bytes, leaf: Node) -> bool:
     if leaf.body_end - leaf.body_start > 2 * _MOST_STUB:
         return False
     text = decode(decoded(raw, leaf), leaf.params.get("charset"))[0].strip().lower()
-    return len(text) <= _MOST_STUB and "html" in text and _STUB.search(text) is not None
+    first = _SENTENCE.split(text, maxsplit=1)[0]
+    return len(text) <= _MOST_STUB and "html" in first and _STUB.search(text) is not None
 
 
 def is_body_leaf(leaf: Node) -> bool:
