@@ -66,7 +66,7 @@ def _start(lines: list[str]) -> _Start | None:
         shown = line[:MOST_SHOWN].strip()
         if not shown:
             continue
-        if is_block([_bare(each) for each in lines[i : i + 12]], 0):
+        if _is_field(line) and is_block([_bare(each) for each in lines[i : i + 12]], 0):
             return _Start(at=i, fields=i)
         if announces(shown):
             below = next((j for j in range(i + 1, min(len(lines), i + 6)) if lines[j].strip(" >\t")), None)

@@ -211,8 +211,9 @@ def is_block(lines: list[str], at: int) -> bool:
         return False
     near = lines[at : at + FIELD_LINES]
     if FIELD_FIRST.match(head):
-        shown = [line[:MOST_LABEL] for line in near]
-        return sum(any(map(field.match, shown)) for field in FIELD_OF.values()) >= 3
+        # Three labels first: a thousand lines "From: x" must not cost a thousand times the whole table.
+        shown = list({line.replace("：", ":").partition(":")[0]: line[:MOST_LABEL] for line in near}.values())
+        return len(shown) >= 3 and sum(any(map(field.match, shown)) for field in FIELD_OF.values()) >= 3
     if _with_rule(lines, at) == at or FIELD_LIKE.match(head) is None:
         return False
     fields = [line[:MOST_SHOWN] for line in near if FIELD_LIKE.match(line[:MOST_LABEL])]

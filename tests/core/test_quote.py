@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.forward import read_forward
 from gateway.core.quote import MOST_LOOKED, Split, split_reply
 
 relaxed = settings(deadline=None, max_examples=100)
@@ -190,3 +191,16 @@ def test_every_line_ends_up_in_exactly_one_part(lines: list[str]) -> None:
     split = split_reply("\n".join(lines), OURS)
     shown = [line for part in (split.new, split.quoted, split.signature) for line in part.split("\n") if line]
     assert sorted(shown) == sorted(line.rstrip() for line in lines if line)
+
+
+@pytest.mark.parametrize("unit", [
+    "\n", " \n", "-----\n", "a:\n", "<\na@b\n> wrote:\n", "On 1.1.2026 a@b wrote:\n", "From: a\n", ">\n", "> a\nb\n", "Sent from my iPhone\n\n",
+    "Kind regards\nA B\n", f"{'_' * 40}\na@b\n", "----------\nAnn\na@b\n", "-- \nx\n> q\n", "> Begin forwarded message:\n", "-----Original Message\n",
+    "This e-mail is confidential and intended for the addressee, and nobody else.\n\n", "a", " ", "* ", "a@b:", "1.1.", "lieben ", "Sent from my ",
+])
+def test_a_mail_made_to_hurt_is_read_in_one_pass(unit: str) -> None:
+    """200 kB of each: what is quadratic takes minutes here, and the suite's limit ends it."""
+    text = unit * (200_000 // len(unit))
+    split = split_reply(text)
+    assert len(split.new) + len(split.quoted) + len(split.signature) <= len(text)
+    assert read_forward(text) is None or "From:" in text or "@" in text
