@@ -51,11 +51,15 @@
       token.py              signed reply addresses and Message-IDs
       address.py            the strict grammar of addresses (RFC 5321 §4.1.2)
       quote.py              new text, quoted text, signature
-      quote_words.py        how mail programs announce quoted text
+      quote_words.py        how mail programs announce quoted and forwarded text
+      signature.py          signatures, lines of phones, footers, legal notices
+      signature_words.py    how people and their programs end a mail
+      forward.py            the mail that another one forwards
       command.py            the command table, and the reader of the block on top of a mail
       stray.py              commands in the wrong place
       command_value.py      readers of command values
       conclude.py           what to do with one mail: the table CASES
+      forwarded.py          a customer's mail that an agent sent on: whose ticket it is
       direct.py             what lies in a Sent folder: ours, or an agent's who wrote straight from there
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
@@ -77,7 +81,8 @@
       library.py            mail-parser at work, and where its word is not taken
       headers.py            mailboxes, message ids and dates as real mail holds them
       body.py               which leaves are the body
-      text.py               bytes to readable text: charsets, encoded words, HTML
+      text.py               bytes to readable text: charsets, encoded words, HTML made safe
+      html_reply.py         readable text of HTML, quoted text marked as in plain mail
       attachments.py        leaves that are not the body
       reports.py            delivery reports and the mail they return (RFC 3464)
       told.py               whether the text of a mail is read as a report

@@ -57,6 +57,15 @@ def parse_mailbox(text: str) -> str:
     return f"{_local_part(local_part, text)}@{_domain_part(domain_part, text)}"
 
 
+def is_mailbox(text: str) -> bool:
+    """Whether mail could be sent to ``text``."""
+    try:
+        parse_mailbox(text)
+    except AddressError:
+        return False
+    return True
+
+
 def parse_path(text: str) -> str | None:
     """The mailbox of ``<a@b>``; None for the null path ``<>`` (RFC 5321 §4.1.2 Path, §4.5.5)."""
     if text == "<>":

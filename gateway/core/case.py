@@ -144,8 +144,12 @@ def store(
     drafts: Iterable[Draft] = (),
     changed: Iterable[Message] = (),
     deliveries: Iterable[Delivery] = (),
+    beside: tuple[Message, MessageText] | None = None,
 ) -> Decision:
-    """End the case: the mail is stored under ``message`` (allotted if None) with all that was decided."""
+    """End the case: the mail is stored under ``message`` (allotted if None) with all that was decided.
+
+    ``beside`` is a second message that stands in the same mail.
+    """
     facts, mail, ledger = case.facts, case.spooled.mail, case.ledger
     number = ledger.new_message() if message is None else message
     author = case.author()
@@ -161,8 +165,8 @@ def store(
         new_text=facts.new_text if text is None else text, whole_text=facts.whole_text, html=mail.html,
     )
     rows = ledger.close(
-        messages=(row, *changed),
-        message_texts=(words,),
+        messages=(row, *changed, *((beside[0],) if beside else ())),
+        message_texts=(words, *((beside[1],) if beside else ())),
         attachments=tuple(_attachment(number, part) for part in mail.parts),
         mail_ids=_mail_ids(case, number, ticket, author),
         addressees=_addressees(case, number, ticket) if disposition == "apply" else (),

@@ -19,6 +19,7 @@ from gateway.core.context import Context
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
 from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
+from gateway.core.forwarded import forwarded, is_forwarded
 from gateway.core.identity import PROVES_SENDER
 from gateway.core.model import ActorKind, Facts, Spooled
 from gateway.core.policy import Policy
@@ -300,5 +301,6 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_is_unasked_bulk, _unasked_bulk),
     (_is_matched_machine, _matched_machine),
     (is_agents, agent_mail),
+    (is_forwarded, forwarded),
     (_always, _customer_mail),
 )

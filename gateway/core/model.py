@@ -127,6 +127,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """A mail that stands in another one (core/forward.py). ``when`` is its date in its own words."""
+
+    sender: Address
+    when: str
+    date: datetime | None           # UTC; None unless it names its zone
+    subject: str
+    body: str
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    above: str = ""                 # what the one who forwards it says about it
+    message_id: str | None = None   # only of one that is attached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """A parsed message (RFC 5322, 2045). Total: any bytes make one; trouble is in ``defects``.
 
@@ -161,6 +176,7 @@ class Mail:
     sha256: str
     body_key: str
     dialect: str = ""               # of a delivery report in plain words, as mime/bounce_dialects.py names it
+    enclosed: Forwarded | None = None   # the one mail that is attached, as mail programs forward "as attachment"
 
     def header(self, name: str) -> str:
         """First value of header ``name`` (lower case), or ''."""
@@ -277,3 +293,4 @@ class Facts:
     token_without_proof: bool       # ruling 3: token, but neither ids nor subject of that ticket
     bounces: tuple[Report, ...] = ()
     bounced_outbox: int | None = None
+    forwarded: Forwarded | None = None      # a customer's mail that an agent sent on to the queue

@@ -5,56 +5,66 @@ and is kept with the quotes it answers. It is linear in the size of the mail: ev
 at a bounded number of times, and patterns (core/quote_words.py) only ever see short pieces of text.
 
 The best evidence is the mail of ours that is answered (``sent``): lines of it are quotes, however
-the client marks or wraps them. Without it we know ``>`` quotes, the one-line headers before them
-("On … wrote:"), Outlook's header blocks, separators, and signatures after ``-- ``.
+the client marks or wraps them. Without it we know ``>`` quotes, the headers before them ("On … wrote:",
+wrapped or not), Outlook's header blocks, separators, forwards, and what core/signature.py knows.
 
-Limits: text below an unmarked quote cannot be told from it without ``sent``. A signature without
-``-- `` is kept as text, unless it is one that phones add.
+Limits: text below an unmarked quote cannot be told from it without ``sent``. A quote that nobody
+announces and that stands on top is the author's own choice of words to answer, and is kept.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from gateway.core.quote_words import (
     BARE_HEADER,
-    FIELD,
     FIELD_FIRST,
+    FIELD_LIKE,
+    FIELD_OF,
     FORWARD,
+    HEADER_ADDRESS,
+    HEADER_DASHED,
+    HEADER_DATE,
+    HEADER_DAY,
     HEADER_END,
     HEADER_PROOF,
+    HEADER_QUOTING,
     HEADER_STARTS,
     HEADER_VERBS,
-    LIST_RULE,
-    MOBILE,
-    MOST_MOBILE,
+    MARKER,
+    MOST_LABEL,
     RULE,
     SEPARATOR,
-    SIGNATURE,
 )
-
-Kind = Literal["text", "blank", "quote", "ours", "signature"]
+from gateway.core.signature import MOST_SHOWN, Kind, mark_signatures
 
 MOST_LOOKED: Final = 20_000     # lines; below them only ">" is seen
 MOST_HEADERS: Final = 1_000     # lines that may end "On … wrote:"
-MOST_SHOWN: Final = 400         # of a line, to the patterns
-MOST_FIELD: Final = 60          # of a line, to the patterns of "From:"
-HEADER_LINES: Final = 4         # that a wrapped "On … wrote:" may have
+HEADER_LINES: Final = 5         # that a wrapped "On … wrote:" may have
 FIELD_LINES: Final = 8          # in which a block of Outlook's fields must show three
 TELLING: Final = 12             # characters that make a line of ours more than a greeting
-FOOTER_LINES: Final = 4         # of a mailing list, the rule above it included
 BLANK_RUN: Final = re.compile(r"\n{3,}")
 LONE: Final = 30                # characters by which one unmarked line alone is a quote, at the very end
+SIGNED: Final = ("signature", "closing")
 WORDS: Final = 3                # consecutive words by which a re-wrapped line of ours is known
+UNSEEN: Final = dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """Three parts of a mail; ``closing`` is the end of ``signature`` that is "Kind regards" and a name."""
+
     new: str
     quoted: str
     signature: str
+    closing: str = ""
+
+    @property
+    def letter(self) -> str:
+        """The new text with its closing: as it goes to a customer, who is owed the whole of it."""
+        return f"{self.new}\n\n{self.closing}".strip("\n") if self.closing else self.new
 
 
 def split_reply(text: str, sent: str | None = None) -> Split:
@@ -68,10 +78,14 @@ def split_reply(text: str, sent: str | None = None) -> Split:
     for start, after in headers.items():
         if start < end:
             kinds[start:after] = ["ours"] * (after - start)
-    _mark_signatures(lines, kinds)
-    kept, quoted = _soft_quotes(lines, kinds)
-    signature = [line for line, kind in zip(lines, kinds, strict=True) if kind == "signature"]
-    return Split(_join(kept), _join([*quoted, *below]), _join(signature))
+    mark_signatures(lines, kinds, knows_ours=sent is not None)
+    kept, quoted = _soft_quotes(lines, kinds, {i for i in headers if i < end})
+    signature, closing = _lines_of(lines, kinds, "signature", "closing"), _lines_of(lines, kinds, "closing")
+    return Split(_join(kept), _join([*quoted, *below]), _join(signature), _join(closing))
+
+
+def _lines_of(lines: list[str], kinds: list[Kind], *wanted: Kind) -> list[str]:
+    return [line for line, kind in zip(lines, kinds, strict=True) if kind in wanted]
 
 
 def _join(lines: list[str]) -> str:
@@ -92,7 +106,11 @@ def _kinds(lines: list[str], sent: str | None) -> list[Kind]:
     kinds: list[Kind] = []
     for line in lines:
         start = line[:8].lstrip()
-        kinds.append("quote" if start.startswith(">") else "text" if line.strip() else "blank")
+        kinds.append("quote" if start.startswith((">", "＞")) else "text" if line.strip() else "blank")
+    for i in range(2, len(lines)):
+        # "<", "mailto:a@b", "> wrote:" on lines of their own is an address, not a quote.
+        if kinds[i] == "quote" and lines[i - 2].strip()[-1:] == "<" and "@" in lines[i - 1][:MOST_SHOWN]:
+            kinds[i] = "text"
     if sent is not None:
         _mark_ours(lines, kinds, sent)
     return kinds
@@ -148,16 +166,27 @@ def _hard_end(lines: list[str], kinds: list[Kind], headers: dict[int, int]) -> i
     """Where a quote begins that has no marks of its own, so that all below belongs to it."""
     above = False
     for i, line in enumerate(lines[:MOST_LOOKED]):
+        if kinds[i] == "quote" and (i == 0 or kinds[i - 1] != "quote") and above and FORWARD.match(line[:MOST_SHOWN]):
+            return i    # a forward is one piece, whoever marked its lines
         if kinds[i] != "text":
             continue
-        shown = line[:MOST_SHOWN].rstrip()
-        if (shown[-1] in "-_=*" and SEPARATOR.match(shown)) or FORWARD.match(shown) or _is_block(lines, i):
+        shown = line[:MOST_SHOWN].strip()
+        if announces(shown) or is_block(lines, i):
             return _with_rule(lines, i)
         # A header on top announces what is answered below it; cutting there would leave nothing.
         if above and i in headers and _next_kind(kinds, headers[i]) == "text":
             return i
         above = True
     return len(lines)
+
+
+def announces(shown: str) -> bool:
+    """A line (not empty) below which all is quoted: "-----Original Message-----" and its like."""
+    return (
+        (shown[-1] in "-_=*" and SEPARATOR.match(shown) is not None)
+        or FORWARD.match(shown) is not None
+        or MARKER.match(shown) is not None
+    )
 
 
 def _next_kind(kinds: list[Kind], at: int) -> Kind:
@@ -172,12 +201,23 @@ def _with_rule(lines: list[str], at: int) -> int:
     return above if above >= 0 and RULE.match(lines[above][:MOST_SHOWN]) else at
 
 
-def _is_block(lines: list[str], at: int) -> bool:
-    """From:/Sent:/To:/Subject: in any language, at least three of them close together."""
-    if ":" not in (head := lines[at][:MOST_FIELD].replace("：", ":")) or not FIELD_FIRST.match(head):
+def is_block(lines: list[str], at: int) -> bool:
+    """From:/Sent:/To:/Subject: in any language we know, at least three kinds of them close together.
+
+    Below a rule that the client drew, in any language: a customer's own list has no rule, and names no date.
+    """
+    head = lines[at][:MOST_LABEL]
+    if ":" not in head and "：" not in head:
         return False
     near = lines[at : at + FIELD_LINES]
-    return sum(FIELD.match(line[:MOST_FIELD]) is not None for line in near) >= 3
+    if FIELD_FIRST.match(head):
+        # Three labels first: a thousand lines "From: x" must not cost a thousand times the whole table.
+        shown = list({line.replace("：", ":").partition(":")[0]: line[:MOST_LABEL] for line in near}.values())
+        return len(shown) >= 3 and sum(any(map(field.match, shown)) for field in FIELD_OF.values()) >= 3
+    if _with_rule(lines, at) == at or FIELD_LIKE.match(head) is None:
+        return False
+    fields = [line[:MOST_SHOWN] for line in near if FIELD_LIKE.match(line[:MOST_LABEL])]
+    return len(fields) >= 3 and any("@" in f for f in fields) and any(map(HEADER_DATE.search, fields))
 
 
 def _headers(lines: list[str], kinds: list[Kind]) -> dict[int, int]:
@@ -186,32 +226,51 @@ def _headers(lines: list[str], kinds: list[Kind]) -> dict[int, int]:
     found: dict[int, int] = {}
     below = 0
     for end in ends[:MOST_HEADERS]:
-        joined, best, floor = "", -1, max(below, end - HEADER_LINES + 1)
-        # Backwards, until a line begins as headers do: "On Monday," may stand on a line of its own.
-        for start in range(end, floor - 1, -1):
-            if kinds[start] != "text":
-                break
-            joined = f"{lines[start].strip()[:MOST_SHOWN]} {joined}".strip()[:MOST_SHOWN]
-            begins = HEADER_STARTS.match(joined.lstrip(" *_-")) is not None
-            if (begins or (best < 0 and end - start <= 1)) and _is_header(joined, begins):
-                found.pop(best, None)
-                found[start] = below = end + 1
-                best = start
-            if begins and best >= 0:
-                break
+        start = _header_start(lines, kinds, end, max(below, end - HEADER_LINES + 1))
+        if start is not None:
+            found[start] = below = end + 1
     return found
 
 
+def _header_start(lines: list[str], kinds: list[Kind], end: int, floor: int) -> int | None:
+    """The line where the header that ends at ``end`` begins, if it is one.
+
+    Backwards, until a line begins as headers do or a date is found: each may stand on a line of its own.
+    """
+    joined, best, was_dated = "", None, False
+    for start in range(end, floor - 1, -1):
+        if kinds[start] == "blank" and joined[:1] == "<":
+            continue    # some clients leave a line free above the address
+        if kinds[start] != "text":
+            break
+        joined = f"{lines[start].strip()[:MOST_SHOWN].translate(UNSEEN)} {joined}".strip()[:MOST_SHOWN]
+        begins = HEADER_STARTS.match(joined.lstrip(" *_-")) is not None
+        whole = joined.count("<") >= joined.count(">")
+        dated = HEADER_DAY.search(joined) is not None
+        # A line above that neither begins so nor brings the date is the author's own.
+        if (begins or best is None or (dated and not was_dated)) and _is_header(joined, begins, lone=start == end):
+            best, was_dated = start, dated
+            goes_on = not begins and lines[max(0, start - 1)].rstrip()[-1:] in (",", "،")   # "On Tuesday,"
+            if whole and (begins or dated) and not goes_on:
+                break
+    return best
+
+
 def _may_end(line: str) -> bool:
-    last = line.rstrip(" \t*_")[-1:]
-    return last in (":", "：") or (last in ("-", "e", "b", "t") and "@" in line)
+    last = line[-40:].translate(UNSEEN).rstrip(" \t*_-")[-1:]
+    dashed = line.rstrip()[-1:] == "-"
+    return last in (":", "：") or ((dashed or last in ("e", "b", "t")) and "@" in line)
 
 
-def _is_header(text: str, begins: bool) -> bool:
-    verb = HEADER_VERBS.search(text)
-    if BARE_HEADER.fullmatch(text):
+def _is_header(text: str, begins: bool, *, lone: bool) -> bool:
+    if BARE_HEADER.fullmatch(text) or HEADER_DASHED.match(text) or HEADER_QUOTING.match(text):
         return True
+    if HEADER_ADDRESS.search(text) and HEADER_DATE.search(text):
+        return True
+    verb = HEADER_VERBS.search(text)
     if verb is None or not HEADER_PROOF.search(text):
+        return False
+    if not (begins or lone) and not (HEADER_DATE.search(text) and ("@" in text or "<" in text)):
         return False
     return HEADER_END.search(text) is not None or (begins and _ends(text, verb.end()))
 
@@ -224,47 +283,32 @@ def _ends(header: str, at: int) -> bool:
 # --- Quotes that are marked -----------------------------------------------------------------
 
 
-def _soft_quotes(lines: list[str], kinds: list[Kind]) -> tuple[list[str], list[str]]:
+def is_header(line: str) -> bool:
+    """Whether one line is "On … wrote:", wherever it stands."""
+    shown = line.strip()[:MOST_SHOWN].translate(UNSEEN)
+    return _is_header(shown, HEADER_STARTS.match(shown.lstrip(" *_-")) is not None, lone=True)
+
+
+def _soft_quotes(lines: list[str], kinds: list[Kind], headers: set[int]) -> tuple[list[str], list[str]]:
     """Kept and quoted lines. Quotes between answers stay with them; our own words never do."""
     said = [i for i, kind in enumerate(kinds) if kind == "text"]
-    if not said:
-        return [], [line for line, kind in zip(lines, kinds, strict=True) if kind != "signature"]
-    interleaved = "quote" in kinds[said[0] : said[-1]]
+    quotes = [i for i, kind in enumerate(kinds) if kind == "quote"]
+    first = said[0] if said else 0
+    # A header within the quote is one, too: HTML is read so (mime/html_reply.py), and nobody chose these words.
+    announced_within = bool(quotes) and is_header(lines[quotes[0]].lstrip("> "))
+    if not said and (headers or "ours" in kinds or not quotes or announced_within):
+        return [], [line for line, kind in zip(lines, kinds, strict=True) if kind not in SIGNED]
+    last = said[-1] if said else len(lines)
+    # What is answered below one quote of all is known; quotes between answers are not.
+    between = any(first < i < last for i in quotes)
+    announced = (announced_within or any(i < first for i in headers)) and not between
     kept: list[str] = []
     quoted: list[str] = []
     to = kept
     for i, line in enumerate(lines):
         if kinds[i] in ("text", "quote", "ours"):
-            stays = kinds[i] == "text" or (kinds[i] == "quote" and interleaved and said[0] < i < said[-1])
+            stays = kinds[i] == "text" or (kinds[i] == "quote" and i < last and not (announced and i < first))
             to = kept if stays else quoted
-        if kinds[i] != "signature":
+        if kinds[i] not in SIGNED:
             to.append(line)     # blank lines stay with what stands above them
     return kept, quoted
-
-
-# --- Signatures -----------------------------------------------------------------------------
-
-
-def _mark_signatures(lines: list[str], kinds: list[Kind]) -> None:
-    """Mark what ends each stretch of the author's text: below ``-- ``, footers of lists, lines of phones.
-
-    A stretch ends where a quote begins, because those who answer below may sign above as well.
-    """
-    start = 0
-    for end in (*(i for i, kind in enumerate(kinds) if kind in ("quote", "ours")), len(kinds)):
-        if start < end:
-            _mark_signature(lines, kinds, start, end)
-        start = end + 1
-
-
-def _mark_signature(lines: list[str], kinds: list[Kind], start: int, end: int) -> None:
-    # RFC 3676 §4.3
-    cut = next((i for i in range(start, end) if SIGNATURE.match(lines[i][:MOST_SHOWN])), end)
-    said = [i for i in range(start, cut) if kinds[i] == "text"]
-    for at in said[-FOOTER_LINES:]:
-        if LIST_RULE.fullmatch(lines[at].strip()):
-            cut, said = at, said[: said.index(at)]
-            break
-    while said and len(lines[said[-1]]) <= MOST_MOBILE and MOBILE.match(lines[said[-1]]):
-        cut = said.pop()
-    kinds[cut:end] = ["signature"] * (end - cut)

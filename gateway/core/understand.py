@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gateway.core import subject as subjects
-from gateway.core.address import canonical, domain
+from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
 from gateway.core.command import parse_block, row_of
 from gateway.core.context import Context, Needs
+from gateway.core.forward import read_forward
 from gateway.core.identity import identify
 from gateway.core.model import (
     Classification,
     CommandBlock,
     Envelope,
     Facts,
+    Forwarded,
     Identity,
     Mail,
     Spooled,
@@ -28,6 +31,7 @@ from gateway.core.model import (
     Token,
 )
 from gateway.core.policy import Policy, Queue
+from gateway.core.profile import is_ours
 from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
@@ -69,6 +73,8 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         addresses |= {canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]}
         if mail.sender is not None:
             addresses.add(canonical(mail.sender.address))
+        if (sent_on := forwarded(mail, policy)) is not None:
+            addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
         named |= {int(n) for n in mention.findall(mail.text[:TOP])}
         for token in tokens(spooled, policy):
@@ -120,7 +126,8 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     # What nobody reads to its end may not hold up the mail behind it; the whole text is stored.
     text = mail.text[:TEXT_READ]
     split = split_reply(text, _answered(match, context)) if match.ticket else None
-    new = split.new if split else text
+    # What an agent closes with is part of his letter.
+    new = (split.letter if identity.agent else split.new) if split else text
     # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
     commands = identity.agent and match.ticket and not envelope.sent
     block = parse_block(new) if commands else CommandBlock(commands=(), suspects=(), text=new)
@@ -141,7 +148,29 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
         token_without_proof=token_without_proof(spooled, match, context, policy),
         bounces=kind.bounces,
         bounced_outbox=bounced(spooled, policy, context) if kind.mail_class in ("bounce", "receipt") else None,
+        forwarded=forwarded(mail, policy) if match.ticket is None else None,
     )
+
+
+def forwarded(mail: Mail, policy: Policy) -> Forwarded | None:
+    """The customer's mail in one that an agent's address sends on, attached or written out; else None.
+
+    Whether it was the agent is core/forwarded.py's question. Colleagues and we ourselves are no customers.
+    """
+    if mail.sender is None or policy.agent_of_address(canonical(mail.sender.address)) is None:
+        return None
+    if mail.opaque is not None or not subjects.is_forward(mail.subject):
+        return None
+    found = mail.enclosed
+    if found is not None:
+        found = replace(found, above=split_reply(mail.text[:TEXT_READ]).new)
+    else:
+        found = read_forward(mail.text[:TEXT_READ])
+    if found is None:
+        return None
+    address = canonical(found.sender.address)
+    ours = policy.agent_of_address(address) is not None or is_ours(address, policy)
+    return None if ours or not is_mailbox(address) else found
 
 
 def facts_row(facts: Facts, spooled: Spooled, context: Context) -> MailFacts:

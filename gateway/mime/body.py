@@ -1,23 +1,31 @@
 """Which leaves of a mail are its body text, which are its HTML.
 
 Standards: RFC 2046 §5.1.3 (mixed), §5.1.4 (alternative), RFC 2183 §2.9, RFC 2387 (related). Of an
-alternative the plain text is taken if it says anything, else the HTML. In any other multipart all texts
+alternative the plain text is taken if it says more than that there is HTML. In any other multipart all texts
 follow one another; if they begin in plain text, HTML beside it is somebody's wrong alternative and
 only shown as HTML.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.mime.attachments import disposition, given_name
+from gateway.mime.attachments import decoded, disposition, given_name
+from gateway.mime.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.mime.structure import Node
 
+_MOST_STUB = 400    # characters
+_STUB = re.compile(
+    r"support|display|view|enabl|capable|compatible|client|reader|unterstütz|anzeig|angezeigt|darstell|affich|lire|visuali|"
+    r"mostrar|compatib|weergeven|visa|vis(?:e|es)|wyświetl|zobraz|näytt|просмотр|отобра|表示|查看|显示"
+)
+_SENTENCE = re.compile(r"[.!?。]\s")
 _TEXTS = ("text/plain", "text/html")
 
 
@@ -58,7 +66,11 @@ def _body(raw: bytes, node: Node) -> Body:
 
 def _alternative(raw: bytes, found: list[Body]) -> Sequence[Node]:
     plain = [each.shown for each in found if any(leaf.content_type != "text/html" for leaf in each.shown)]
-    said = next((each for each in plain if any(_says_something(raw, leaf) for leaf in each)), None)
+    has_html = any(each.html for each in found)
+    said = next((
+        each for each in plain
+        if any(_says_something(raw, leaf) for leaf in each) and not (has_html and all(_is_stub(raw, leaf) for leaf in each))
+    ), None)
     if said is not None:
         return said
     # RFC 2046 §5.1.4: the last is the best; only HTML is left here.
@@ -67,6 +79,15 @@ def _alternative(raw: bytes, found: list[Body]) -> Sequence[Node]:
 
 def _says_something(raw: bytes, leaf: Node) -> bool:
     return bool(raw[leaf.body_start:leaf.body_end].strip())
+
+
+def _is_stub(raw: bytes, leaf: Node) -> bool:
+    """Plain text that only says that the mail is in HTML. If a person wrote it, the HTML says it too."""
+    if leaf.body_end - leaf.body_start > 2 * _MOST_STUB:
+        return False
+    text = decode(decoded(raw, leaf), leaf.params.get("charset"))[0].strip().lower()
+    first = _SENTENCE.split(text, maxsplit=1)[0]
+    return len(text) <= _MOST_STUB and "html" in first and _STUB.search(text) is not None
 
 
 def is_body_leaf(leaf: Node) -> bool:

@@ -15,16 +15,17 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
-from gateway.core.model import OURS_INSIDE, Address, Mail, Part, Report
+from gateway.core.model import OURS_INSIDE, Address, Forwarded, Mail, Part, Report
 from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded, part_of
 from gateway.mime.body import Body, body_of, is_body_leaf
 from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
+from gateway.mime.html_reply import html_to_text
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
-from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
+from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, plain_line
 from gateway.mime.told import Said, heard
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def parse(raw: bytes, limits: Limits = LIMITS) -> Mail:
         return opaque_mail(raw, f"unreadable: {type(error).__name__}")
 
 
-def _read(raw: bytes, limits: Limits) -> Mail:
+def _read(raw: bytes, limits: Limits, *, enclosed: bool = True) -> Mail:
     if b"\n" not in raw and b"\r" in raw:
-        return _read_lines(raw.replace(b"\r", b"\n"), raw, limits)  # old Macintosh line ends
-    return _read_lines(raw, raw, limits)
+        # Old Macintosh line ends.
+        return _read_lines(raw.replace(b"\r", b"\n"), raw, limits, enclosed=enclosed)
+    return _read_lines(raw, raw, limits, enclosed=enclosed)
 
 
-def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
+def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) -> Mail:
     root = scan(raw, limits)
     fields = root.headers
     leaves = root.leaves()
@@ -71,7 +73,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     subject = lib.subject if lib.subject is not None else decode_header(first(fields, b"subject"))
     key = _body_key(text, parts)                # of all that came, also of what is no body below
     told = heard(text, Said(fields, kind, sender, subject, to), reports)
-    reports, text, dialect = told.reports, told.text, told.dialect
+    whole, reports, text, dialect = text, told.reports, told.text, told.dialect
     if dialect and not reports:
         nested = next((leaf for leaf in leaves if leaf.is_nested), None)
         reports = inner_reports(decoded(raw, nested)) if nested else ()
@@ -80,7 +82,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
     if returned is None and (kind or sender is None or _DAEMON.match(sender.address)):
         found = _RETURNED_ID.findall(text)
         returned = message_id(found[-1].encode("utf-8", "replace")) if found else None
-        mark = mark or next(iter(_RETURNED_MARK.findall(text)), "")
+        mark = mark or next(iter(_RETURNED_MARK.findall(whole)), "")
     if raw.find(b"X-Mailwicket-Id:", root.body_start) >= 0:
         defects.append(OURS_INSIDE)
     if not all(node.closed for node in _multiparts(root)):
@@ -111,6 +113,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits) -> Mail:
         sha256=hashlib.sha256(original).hexdigest(),
         body_key=key,
         dialect=dialect,
+        enclosed=_enclosed(raw, leaves, limits) if not kind and enclosed else None,
     )
 
 
@@ -166,6 +169,23 @@ def _body_key(text: str, parts: tuple[Part, ...]) -> str:
     for digest in sorted(part.sha256 for part in parts):
         key.update(b"\0" + digest.encode())
     return key.hexdigest()
+
+
+def _enclosed(raw: bytes, leaves: list[Node], limits: Limits) -> Forwarded | None:
+    """The one mail that lies in this one (RFC 2046 §5.2.1); of several nobody could say which is meant."""
+    inside = [leaf for leaf in leaves if leaf.is_nested]
+    if len(inside) != 1:
+        return None
+    try:
+        mail = _read(decoded(raw, inside[0]), limits, enclosed=False)
+    except Opaque:
+        return None
+    if mail.sender is None:
+        return None
+    return Forwarded(
+        sender=mail.sender, when=mail.date.isoformat() if mail.date else "", date=mail.date, subject=mail.subject,
+        body=mail.text.strip("\n"), to=mail.to, cc=mail.cc, message_id=mail.message_id,
+    )
 
 
 # --- Everything else ------------------------------------------------------------------------

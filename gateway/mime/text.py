@@ -11,11 +11,14 @@ parser is quadratic in open elements, and the plain text of such a mail still st
 from __future__ import annotations
 
 import binascii
-import html as entities
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 import nh3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # --- Charsets -------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ _TAKEN_FOR = {
 _JIS_RUN = re.compile(rb"\x1b\$[@B]((?:[^\x1b])*)\x1b\([BJ]")
 # Four Chinese characters in a row; Latin letters beyond ASCII stand alone or in short runs.
 _PAIRS = re.compile(rb"[\xb0-\xf7][\xa1-\xfe](?:[\xa1-\xf7][\xa1-\xfe]){3}")
-_SURROGATES = re.compile("[\ud800-\udfff]")
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def decode(data: bytes, charset: str | None) -> tuple[str, bool]:
@@ -118,7 +121,7 @@ def _strictly(data: bytes, codec: str) -> str | None:
         text = _japanese(data) if codec == "jis" else data.decode(codec)
     except (UnicodeError, ValueError):
         return None
-    return None if _SURROGATES.search(text) else text
+    return None if SURROGATES.search(text) else text
 
 
 def _japanese(data: bytes) -> str:
@@ -140,7 +143,7 @@ def _japanese(data: bytes) -> str:
 
 def _mostly(data: bytes, codec: str) -> str:
     """Best effort for bytes that are not what they claim: whichever reading loses less."""
-    text = _SURROGATES.sub("\ufffd", data.decode(codec, "replace"))
+    text = SURROGATES.sub("\ufffd", data.decode(codec, "replace"))
     if codec == "utf-8" and text.count("\ufffd") * 10 > len(text):
         return data.decode("cp1252", "replace")
     return text
@@ -238,7 +241,7 @@ _STYLES = frozenset({
 _VOID = frozenset({
     "br", "img", "hr", "meta", "link", "input", "col", "area", "base", "wbr", "embed", "source", "param",
 })
-_APART = frozenset({"p", "h1", "h2", "h3", "ul", "ol", "table", "blockquote"})  # a blank line behind them
+APART = frozenset({"p", "h1", "h2", "h3", "ul", "ol", "table", "blockquote"})  # a blank line behind them
 
 
 def _is_bounded(html: str) -> bool:
@@ -291,51 +294,22 @@ _SHOWING = {
     )
     for has_image in (False, True)
 }
-_BLOCKS = nh3.Cleaner(tags=_BLOCK, clean_content_tags=_DROPPED_WITH_TEXT, attributes={}, link_rel=None)
 
 
-_ANY_TAG = re.compile(r"<(/?)([a-z0-9]+)[^>]*>")
-_BLANKS = re.compile(r"[ \t\r\n\f]+")
-_MANY_LINES = re.compile(r"\n{3,}")
+def block_cleaner(
+    attributes: dict[str, set[str]] | None = None,
+    attribute_filter: Callable[[str, str, str], str | None] | None = None,
+) -> nh3.Cleaner:
+    """For neat_html: it leaves those of ``attributes`` for which ``attribute_filter`` gives a value."""
+    return nh3.Cleaner(
+        tags=_BLOCK | {"span"} if attributes else _BLOCK, clean_content_tags=_DROPPED_WITH_TEXT,
+        attributes=attributes or {}, attribute_filter=attribute_filter, link_rel=None,
+    )
 
 
-def html_to_text(html: str) -> str:
-    """Text of ``html`` with a line a block and ``> `` before quoted lines; '' beyond the caps.
+_BLOCKS = block_cleaner()
 
-    nh3 first makes it well formed and drops what is not text, so a plain walk over the tags
-    that are left is enough and linear.
-    """
-    if not html or not _is_bounded(html):
-        return ""
-    neat = _BLOCKS.clean(html)
-    lines: list[str] = []
-    line: list[str] = []
-    quote = pre = 0
 
-    def end_line(*, always: bool) -> None:
-        text = "".join(line) if pre else _BLANKS.sub(" ", "".join(line)).strip()
-        line.clear()
-        if text or always:
-            prefix = "> " * min(quote, 8)
-            lines.extend((prefix + each).rstrip() for each in text.split("\n"))
-
-    at = 0
-    for tag in _ANY_TAG.finditer(neat):
-        line.append(entities.unescape(neat[at:tag.start()]))
-        at = tag.end()
-        closing, name = tag[1], tag[2]
-        if name in ("td", "th"):
-            line.append(" ")
-            continue
-        end_line(always=name == "br")
-        step = -1 if closing else 1
-        quote = max(0, quote + step) if name == "blockquote" else quote
-        pre = max(0, pre + step) if name == "pre" else pre
-        if name == "li" and not closing:
-            line.append("- ")
-        elif name in _APART and closing and lines and lines[-1]:
-            lines.append("")
-    line.append(entities.unescape(neat[at:]))
-    end_line(always=False)
-    text = "\n".join(lines).replace("\xa0", " ")
-    return _MANY_LINES.sub("\n\n", _SURROGATES.sub("\ufffd", text)).strip("\n")
+def neat_html(html: str, cleaner: nh3.Cleaner = _BLOCKS) -> str:
+    """The block elements of ``html`` and their text, well formed; '' beyond the caps."""
+    return cleaner.clean(html) if html and _is_bounded(html) else ""

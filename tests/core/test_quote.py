@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.forward import read_forward
 from gateway.core.quote import MOST_LOOKED, Split, split_reply
 
 relaxed = settings(deadline=None, max_examples=100)
@@ -83,9 +84,58 @@ def test_answers_between_quotes_keep_the_quotes_they_answer() -> None:
     assert split_reply(text + "\n\n> Third?").new == text
 
 
-def test_a_mail_of_quotes_only_says_nothing_new() -> None:
-    assert split_reply("> Hello\n> Bob\n") == Split("", "> Hello\n> Bob", "")
+def test_a_quote_that_nobody_announced_is_the_authors_choice() -> None:
+    assert split_reply("> Hello\n> Bob\n") == Split("> Hello\n> Bob", "", "")
+    assert split_reply("> It does?\n\nYes.\n\n-- \nBob") == Split("> It does?\n\nYes.", "", "--\nBob")
+
+
+def test_a_mail_of_announced_quotes_only_says_nothing_new() -> None:
+    header = "On 3 Mar 2026 Anna <a@b.example> wrote:"
+    assert split_reply(f"{header}\n> Hello\n") == Split("", f"{header}\n> Hello", "")
+    assert split_reply(f"> {header}\n>> Hello\n") == Split("", f"> {header}\n>> Hello", "")
+    assert split_reply("> Hello\n> please restart\n\n-- \nBob", "Hello\nplease restart").new == ""
     assert split_reply("") == split_reply("\n \n") == Split("", "", "")
+
+
+def test_answers_below_a_header_and_between_quotes_keep_all_quotes() -> None:
+    text = "> First?\n\nYes.\n\n> Second?\n\nNo."
+    header = "On 3 Mar 2026 Anna <a@b.example> wrote:"
+    assert split_reply(f"{header}\n\n{text}\n\n> Third?") == Split(text, f"{header}\n\n> Third?", "")
+
+
+@pytest.mark.parametrize("header", [
+    "Anna <a@b.example> wrote on 03.03.2026 10:12:13:", "--- On Tue, 3/3/26, Anna <a@b.example> wrote:", "-----Anna Ek/ACME wrote: -----",
+    'At 2026-03-03 10:12:13, "Anna" <a@b.example> wrote:', "Quoting Anna <a@b.example>:", "Zitat von Anna <a@b.example>:",
+    "Anna <a@b.example> hat am 03.03.2026 10:12 geschrieben:", "Op 3 mrt. 2026 om 10:12 heeft Anna <a@b.example> geschreven:",
+    "út 3. 3. 2026 v 10:12 odesílatel Anna <a@b.example> napsal:", "Anna <a@b.example> ezt írta (időpont: 2026. márc. 3., K, 10:12):",
+    "Στις Τρί 3 Μαρ 2026 στις 10:12 π.μ., ο/η Anna <a@b.example> έγραψε:", "вт, 3 мар. 2026 г. в 10:12, Anna <a@b.example>:",
+    "Missatge de Anna <a@b.example> del dia dt., 3 de març 2026 a les 10:12:", "2026年3月3日(火) 10:12 Anna <a@b.example>:",
+    "\u202bבתאריך יום ג׳, 3 במרץ 2026 ב-10:12 מאת \u202aAnna\u202c\u200f <\u202aa@b.example\u202c\u200f>:\u202c",
+    "Anna <a@b.example> 于2026年3月3日周二 10:12写道：", "2026년 3월 3일 (화) 오전 10:12, Anna <a@b.example>님이 작성:",
+    "pe 20. lokakuuta 2026 klo 17.50 Anna\n<a@b.example> kirjoitti:", "On Thu, 5 Mar 2026 at 11:16 Anna\n\n<\nmailto:Anna <a@b.example>\n> wrote:",
+    "Mar 3, 2026 10:12 AM Anna <\na@b.example> ita:",
+])
+@pytest.mark.parametrize("quote", ["> Does it?", "\nDoes it?"])
+def test_more_headers_begin_the_quote(header: str, quote: str) -> None:
+    assert split_reply(f"Yes.\n\n{header}\n{quote}").new == "Yes."
+
+
+@pytest.mark.parametrize("text", [
+    "It failed on 3.3.2026.\nAnna wrote:\nnothing", "See the log of 3 March 2026:\nred", "Ask <a@b.example>, please:\nwhy",
+    "Name: Bob\nE-mail: b@c.example\nDate: 2026-03-03\n\nIt blinks.", "____________\nName: Bob\nMail: none\nDate: 3 March 2026\nIt blinks.",
+    "____________\nNote: a\nIt blinks.", "From: a\nFrom: b\nFrom: c\nSee?", "Previous replies did not help.",
+])
+def test_text_like_a_header_is_kept(text: str) -> None:
+    assert split_reply(f"Hello.\n\n{text}").new == f"Hello.\n\n{text}"
+
+
+@pytest.mark.parametrize("marker", [
+    "##- Please type your reply above this line -##", "--- Reply above. Do not remove this line. ---", "*Previous Replies*",
+    "Bitte schreiben Sie Ihre Antwort über dieser Zeile", "________________________________\nMittens: A <a@b>\nMissum: 3.3.2026\nRes: Id",
+    "> Begin forwarded message:\n>", "Forwarded message:\n\n> From: A", "---------- Weitergeleitete Nachricht ---------",
+])
+def test_what_other_programs_write_ends_the_reply(marker: str) -> None:
+    assert split_reply(f"Yes.\n\n{marker}\nDoes it?") == Split("Yes.", f"{marker}\nDoes it?", "")
 
 
 def test_runs_of_blank_lines_become_one() -> None:
@@ -141,3 +191,16 @@ def test_every_line_ends_up_in_exactly_one_part(lines: list[str]) -> None:
     split = split_reply("\n".join(lines), OURS)
     shown = [line for part in (split.new, split.quoted, split.signature) for line in part.split("\n") if line]
     assert sorted(shown) == sorted(line.rstrip() for line in lines if line)
+
+
+@pytest.mark.parametrize("unit", [
+    "\n", " \n", "-----\n", "a:\n", "<\na@b\n> wrote:\n", "On 1.1.2026 a@b wrote:\n", "From: a\n", ">\n", "> a\nb\n", "Sent from my iPhone\n\n",
+    "Kind regards\nA B\n", f"{'_' * 40}\na@b\n", "----------\nAnn\na@b\n", "-- \nx\n> q\n", "> Begin forwarded message:\n", "-----Original Message\n",
+    "This e-mail is confidential and intended for the addressee, and nobody else.\n\n", "a", " ", "* ", "a@b:", "1.1.", "lieben ", "Sent from my ",
+])
+def test_a_mail_made_to_hurt_is_read_in_one_pass(unit: str) -> None:
+    """200 kB of each: what is quadratic takes minutes here, and the suite's limit ends it."""
+    text = unit * (200_000 // len(unit))
+    split = split_reply(text)
+    assert len(split.new) + len(split.quoted) + len(split.signature) <= len(text)
+    assert read_forward(text) is None or "From:" in text or "@" in text
