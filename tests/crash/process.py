@@ -254,12 +254,15 @@ class Site:
         )
 
     def quiet(self) -> None:
-        """Wait until every accepted mail is decided and every mail of ours has left."""
-        def settled() -> bool:
+        """Wait until every accepted mail is decided and every mail of ours has left; a slow machine may take its time."""
+        left, moved = (-1, -1), time.monotonic()
+        while left != (0, 0):
             status = self.ask("status")[0]
-            return not status["waiting"] and not status["undelivered"]
-
-        until(settled, "an empty spool and an empty outbox", 2 * PATIENCE)
+            now = status["waiting"], status["undelivered"]
+            if now != left:
+                left, moved = now, time.monotonic()
+            assert time.monotonic() - moved < 2 * PATIENCE, f"{left[0]} mails wait to be decided, {left[1]} to be sent, and nothing moves"
+            time.sleep(0.02)
 
     def dump_hash(self) -> str:
         """Of the database as the running gateway has it."""
