@@ -75,7 +75,8 @@
       library.py            mail-parser at work, and where its word is not taken
       headers.py            mailboxes, message ids and dates as real mail holds them
       body.py               which leaves are the body
-      text.py               bytes to readable text: charsets, encoded words, HTML
+      charsets.py           bytes to text: what charset labels mean, and what bytes without a true label are
+      text.py               encoded words, HTML to readable text
       attachments.py        leaves that are not the body
       reports.py            delivery reports and the mail they return (RFC 3464)
       opaque.py             a Mail from the header alone, when nobody could read the rest

@@ -32,7 +32,8 @@ from gateway.edge.frames import plain_mail
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
 from gateway.mime.compose import Composer
-from gateway.mime.text import decode, html_to_text
+from gateway.mime.charsets import decode
+from gateway.mime.text import html_to_text
 from gateway.pipeline import Rooms, explain
 from gateway.rehearse import spooled, told
 from gateway.show import clean

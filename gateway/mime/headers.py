@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from gateway.core.address import parse_mailbox
 from gateway.core.model import Address
 from gateway.errors import AddressError
-from gateway.mime.text import decode, decode_header, plain_line
+from gateway.mime.charsets import decode
+from gateway.mime.text import decode_header, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

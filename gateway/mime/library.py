@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import mailparser
 
-from gateway.mime.text import is_charset, plain_line
+from gateway.mime.charsets import is_charset
+from gateway.mime.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,11 +20,12 @@ from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded, part_of
 from gateway.mime.body import Body, body_of, is_body_leaf
+from gateway.mime.charsets import decode
 from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
-from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, html_to_text, plain_line
+from gateway.mime.text import MAX_HTML, clean_html, decode_header, html_to_text, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

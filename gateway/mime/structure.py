@@ -15,7 +15,8 @@ import re
 from dataclasses import dataclass, field
 
 from gateway.errors import Opaque
-from gateway.mime.text import decode, decode_header
+from gateway.mime.charsets import decode
+from gateway.mime.text import decode_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
