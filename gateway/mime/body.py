@@ -8,10 +8,11 @@ only shown as HTML.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.mime.attachments import disposition, given_name
+from gateway.mime.attachments import decoded, disposition, given_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +66,12 @@ def _alternative(raw: bytes, found: list[Body]) -> Sequence[Node]:
     return next((each.shown for each in reversed(found) if each.html), plain[0] if plain else [])
 
 
+_SAYS_NOTHING = re.compile(rb"(?:\s|\xc2?\xa0|&nbsp;|\xe2\x80[\x8b-\x8f]|\xef\xbb\xbf)*")
+
+
 def _says_something(raw: bytes, leaf: Node) -> bool:
-    return bool(raw[leaf.body_start:leaf.body_end].strip())
+    written = raw[leaf.body_start:leaf.body_end].strip()
+    return bool(written) and (len(written) > 300 or not _SAYS_NOTHING.fullmatch(decoded(raw, leaf)))
 
 
 def is_body_leaf(leaf: Node) -> bool:

@@ -21,7 +21,7 @@ from functools import lru_cache
 _CODECS: dict[str, str] = {
     label: codec
     for codec, labels in {
-        "utf-8": "utf8 unicode11utf8 unicode20utf8 xunicode20utf8 utf8mac utf8mb4 utf8sig",
+        "utf-8": "utf8 cp65001 unicode11utf8 unicode20utf8 xunicode20utf8 utf8mac utf8mb4 utf8sig",
         "utf-7": "utf7 unicode11utf7 unicode20utf7 csunicode11utf7 xunicode20utf7",
         "utf-16": "utf16 unicode ucs2 iso10646ucs2 csunicode",
         "utf-16-le": "utf16le",
@@ -182,7 +182,7 @@ def _mostly(data: bytes, codec: str | None) -> tuple[str, bool]:
 
 def _replacing(data: bytes, codec: str) -> str:
     """``data.decode(codec, "replace")``, but not with a call for each lost byte where a table does."""
-    if codec.startswith("utf-7"):
+    if codec in ("utf-7", "utf-32"):         # slow at what is neither
         return data.decode("ascii", "replace") if data.isascii() else _replacing(data, "cp1252")
     table = _table(codec)
     return codecs.charmap_decode(data, "strict", table)[0] if table else data.decode(codec, "replace")
