@@ -37,6 +37,8 @@ _EXTENSIONS = {
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 # Outlook's habit: <image001.jpg@01CDB132.D8A510F0>
 _NAME_IN_ID = re.compile(r"[\w-]{1,60}\.(?:jpe?g|png|gif|bmp|tiff?|webp|pdf)(?=@|\Z)", re.IGNORECASE)
+_LOST_SEMICOLON = re.compile(rb"[,\s:]\s{0,9}(?=(?:file)?name\*?\d{0,3}\*?[ \t]{0,9}=)", re.IGNORECASE)
+_WORDS = re.compile(rb"[a-zA-Z,.] (?=[a-zA-Z])")
 _HAS_EXTENSION = re.compile(r"[^.]\.[A-Za-z0-9]{1,8}\Z")
 _ENCODINGS = {
     "quotedprintable": "quoted-printable", "quoted_printable": "quoted-printable", "qp": "quoted-printable", "base-64": "base64",
@@ -48,7 +50,12 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECAS
 def disposition(node: Node) -> tuple[str, dict[str, str]]:
     """RFC 2183 §2: lower-case disposition type, '' if there is none, and its parameters."""
     value = node.header(b"content-disposition")
-    return parameters(value) if value else ("", {})
+    if not value:
+        return "", {}
+    kind, params = parameters(value)
+    if "filename" not in params and b"name" in value.lower() and "name" not in params:
+        kind, params = parameters(_LOST_SEMICOLON.sub(b"; ", value))
+    return kind, params
 
 
 def encoding_of(node: Node) -> str:
@@ -61,7 +68,14 @@ def encoding_of(node: Node) -> str:
 def decoded(raw: bytes, node: Node) -> bytes:
     """The body of ``node`` without its transfer encoding."""
     data, encoding = raw[node.body_start:node.body_end], encoding_of(node)
-    return unpacked(data, encoding) if encoding else data
+    return unpacked(data, encoding) if encoding and not is_false_base64(raw, node) else data
+
+
+def is_false_base64(raw: bytes, node: Node) -> bool:
+    """Whether a text says that it is base64, but has words with blanks between them at its very beginning."""
+    if not node.content_type.startswith("text/") or encoding_of(node) != "base64":
+        return False
+    return len(_WORDS.findall(raw, node.body_start, min(node.body_end, node.body_start + 200))) > 2
 
 
 def given_name(node: Node) -> str:

@@ -87,6 +87,7 @@ _TAKEN_FOR = {
     "iso2022_jp_ext": ("jis", "cp932", "euc_jp"), "cp932": ("euc_jp",), "euc_jp": ("cp932",), "big5hkscs": ("gb18030",),
 }
 _NOT_LABEL = re.compile(r"[^a-z0-9]+")
+_PREFIX = re.compile(r"\A(?:charset|cs|iso|x)+")       # "charset=utf-8", "iso-gb2312", "x-big5"
 _JIS_RUN = re.compile(rb"\x1b\$[@B]((?:[^\x1b])*)\x1b\([BJ]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BEYOND = re.compile("[^\x00-\x7f\ufffd]")
@@ -97,9 +98,8 @@ _LABEL = 64                 # characters of a label that are looked at
 def _known(charset: str) -> tuple[str, str | None]:
     """The label as the tables have it, and its codec or None."""
     label = _NOT_LABEL.sub("", charset.split("*", 1)[0].lower())     # RFC 2231 §5: charset*language
-    if label in _CODECS or label in _ASCII:
-        return label, _CODECS.get(label)
-    label = label.removeprefix("charset").removeprefix("cs")
+    if label not in _CODECS and label not in _ASCII:
+        label = _PREFIX.sub("", label)
     return label, _CODECS.get(label)
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 from gateway.core.model import Part
 from gateway.errors import Opaque
-from gateway.mime.attachments import decoded, part_of
-from gateway.mime.body import Body, body_of, is_body_leaf
+from gateway.mime.attachments import decoded, is_false_base64, part_of
+from gateway.mime.body import ENRICHED, TEXTS, Body, body_of, is_body_leaf
 from gateway.mime.charsets import decode
 from gateway.mime.flowed import unflowed
 from gateway.mime.inside import signed_in, tnef_of, tnef_parts, tnef_text, uuencoded_in, uuencoded_parts
@@ -27,6 +27,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _NAMED_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([a-zA-Z0-9_.:-]{2,40})", re.IGNORECASE)
 # "Your program cannot show HTML": a text that is only about the other one.
 _STUB = re.compile(r"\bHTML\b", re.IGNORECASE)
+_ENRICHED_TAG = re.compile(r"<<|<param>[^<]{0,200}</param>|</?[a-zA-Z0-9-]{1,60}>")      # RFC 1896
 _LINK = re.compile(r"\b(?:https?|mailto):\S+", re.IGNORECASE)
 _STUB_LENGTH = 400          # without its links
 
@@ -70,10 +71,13 @@ def charset_of(leaves: Sequence[Node]) -> str:
 def content_of(at: Source, texts: Sequence[str] | None, limits: Limits, defects: list[str]) -> Content:
     """``texts`` are mail-parser's of the plain body leaves, None if it was not asked or is not to be trusted."""
     found = _Found()
+    if any(is_false_base64(at.raw, leaf) for leaf in at.body.shown):
+        texts = None                            # mail-parser would decode it, and take the words together
     encoded = {leaf.body_start: each for leaf in at.body.shown
                if leaf.content_type != "text/html" and (each := uuencoded_in(at.raw, leaf)) is not None}
+    told = {leaf.body_start for leaf in at.body.shown if leaf.content_type not in TEXTS}    # text of a rare type
     for leaf in at.leaves:
-        if not is_body_leaf(leaf):
+        if not is_body_leaf(leaf) and leaf.body_start not in told:
             _open(at, leaf, found, limits, defects)
         elif leaf.body_start in encoded and at.within is None:
             found.parts += uuencoded_parts(leaf, encoded[leaf.body_start], len(found.parts))
@@ -137,6 +141,8 @@ def _text(at: Source, texts: Sequence[str] | None, bare: dict[int, bytes], limit
             if leaf.body_start in bare:
                 text = decode(bare[leaf.body_start][: 4 * limits.text], leaf.params.get("charset"))[0]
             text = _lines((_decoded(at.raw, leaf, defects) if text is None else text)[: limits.text + 1])
+            if leaf.content_type in ENRICHED:
+                text = _ENRICHED_TAG.sub(lambda tag: "<" if tag[0] == "<<" else "", text)
             if leaf.params.get("format", "").lower() == "flowed":
                 text = unflowed(text, delsp=leaf.params.get("delsp", "").lower() == "yes")
             source = "plain"

@@ -62,14 +62,15 @@ _WORD_CHARSET = re.compile(rb"=\?([^?]{0,200})\?[bBqQ]\?")
 _FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNORECASE)
 
 
+_REGULAR = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?(?:(?:[!-9;-~]+:|[ \t])[^\r\n]*+\r?\n)*+")
 _HEADER_PARSER: HeaderParser[Message] = HeaderParser()
 _MAX_HEADER = 64 * 1024
 
 
 def other_header(raw: bytes, end: int, fields: Fields) -> bool:
     """Whether the standard library sees other fields of those that matter than we in the header up to ``end``."""
-    if end > _MAX_HEADER:
-        return False
+    if end > _MAX_HEADER or (_REGULAR.fullmatch(raw, 0, end) and raw[end:end + 1] in b"\r\n"):
+        return False                    # fields only, and a blank line below them: there is one way to read that
     text = raw[:end].decode("latin-1").lstrip("\r\n \t")
     seen = [name.lower() for name in _HEADER_PARSER.parsestr(text).keys()]  # noqa: SIM118 - a repeated name counts
     return sorted(name for name in seen if name in _COMPARED) != sorted(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
 _RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
+_PLAIN_ADDRESS = re.compile(rb"[^\s<>,;:\"()@\\]{1,64}@[^\s<>,;:\"()@\\]{1,255}")
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
 
@@ -154,8 +155,11 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     lines = values(fields, name)
     if not lines:
         return ()
-    found = [box for line in lines for box in mailboxes(line, hint)]
-    ours = addresses(found)
+    if read and len(lines) == 1 and len(lines[0]) < 2_000:
+        plainly = [each.decode("latin-1") for each in _PLAIN_ADDRESS.findall(lines[0])]
+        if plainly == [address for _, address in read]:     # no second reader could see others
+            return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
+    ours = addresses([box for line in lines for box in mailboxes(line, hint)])
     if read and len(lines) == 1:
         theirs = addresses([Mailbox(plain_line(shown), address) for shown, address in read])
         if [each.address for each in theirs] == [each.address for each in ours]:

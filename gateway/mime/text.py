@@ -37,7 +37,8 @@ def decode_header(raw: bytes | str, hint: str = "") -> str:
     """
     data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
     if b"=?" not in data:
-        return plain_line(decode(data, None, hint)[0])
+        is_plain = data.isascii() and b"\x1b" not in data      # nearly all are
+        return plain_line(data.decode("ascii") if is_plain else decode(data, None, hint)[0])
     source = _LINE_END.sub("", data.decode("latin-1"))
     out: list[str] = []
     held, held_charset, at = bytearray(), "", 0
