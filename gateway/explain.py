@@ -31,8 +31,8 @@ from gateway.edge.control import NotRunning, ask
 from gateway.edge.frames import plain_mail
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
-from gateway.mime.compose import Composer
 from gateway.mime.charsets import decode
+from gateway.mime.compose import Composer
 from gateway.mime.headers import as_written
 from gateway.mime.text import html_to_text
 from gateway.pipeline import Rooms, explain

@@ -120,7 +120,7 @@ def decode(data: bytes, charset: str | None, hint: str = "") -> tuple[str, bool]
     for each in _candidates(data, codec, _known(hint[:_LABEL])[1] if hint and codec is None else None):
         text = _strictly(data, each)
         if text is not None:
-            return text, each == codec
+            return text, each in (codec, "jis")
     return _mostly(data, codec)
 
 

@@ -111,7 +111,8 @@ class _Reading:
             odd = odd or ("text beside the address" if left else "")
             out.append(Mailbox(_name(left or "".join(self.comment)), found, odd))
         elif phrase:
-            out.append(Mailbox(_name(phrase), "", odd or "no address"))
+            # RFC 822 style: "MAILER-DAEMON (Mail Delivery System)"
+            out.append(Mailbox(_name("".join(self.comment)) or _name(phrase), "", odd or "no address"))
 
 
 def _bare_address(phrase: str) -> str:
@@ -175,10 +176,7 @@ def sender_of(
     if shown is None:
         return None, "From holds no address"
     address = valid_address(shown.address) or ""
-    name = shown.name
-    if library and library[0][1] == shown.address:
-        name = plain_line(library[0][0])[:_MAX_NAME]
-    author = Address(name=name if name != shown.address else "", address=address)
+    author = Address(name=shown.name if shown.name != shown.address else "", address=address)
     return author, _doubt(values, found, shown, library)
 
 

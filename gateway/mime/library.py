@@ -9,12 +9,13 @@ the defect ``parsers disagree: FIELD``:
 ========== ============================================ ==============================================================
 field      who decides                                  why
 ========== ============================================ ==============================================================
-subject    mail-parser if the field is ASCII and every  it drops raw 8-bit octets and reads no charset as WHATWG has
-           word UTF-8; else we                          it; it gives a list for a repeated field
+subject    we                                           it drops octets that are not in the charset of their word, and
+                                                        raw ones; it gives a list for a repeated field
 From       we; any other reading of the address makes   who is believed must not hang on which parser one asks
            the mail ambiguous, and it proves nothing    (security: input 24); all three are asked
-To, Cc     mail-parser for names, if all addresses are  an address that one reader adds is somebody who would get
-           the same; else we                            our mail; our reading is linear and keeps what has no "@"
+To, Cc,    we; mail-parser of fields without encoded    an address that one reader adds is somebody who would get
+Reply-To   words in which nobody could see another      our mail; names as for the subject
+           address
 date       we; mail-parser if we cannot read it         it takes "CET" and "GMT+0100" for UTC
 message id we                                           threads hang on it: of two fields the first, never a list
 body       mail-parser if its charset is UTF-8 or       it falls back to UTF-8 only, and keeps the C1 controls of

@@ -147,7 +147,7 @@ def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: li
     to, cc, reply_to = (
         _addresses(fields, name, read, hint, defects)
         for name, read in ((b"to", lib.to), (b"cc", lib.cc), (b"reply-to", lib.reply_to)))
-    return lib.subject if lib.subject is not None else subject, date, to, cc, reply_to
+    return subject, date, to, cc, reply_to
 
 
 def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | None, hint: str,
@@ -155,17 +155,16 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     lines = values(fields, name)
     if not lines:
         return ()
-    if read and len(lines) == 1 and len(lines[0]) < 2_000:
+    if read and len(lines) == 1 and len(lines[0]) < 2_000 and b"=?" not in lines[0]:
         plainly = [each.decode("latin-1") for each in _PLAIN_ADDRESS.findall(lines[0])]
         if plainly == [address for _, address in read]:     # no second reader could see others
             return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
-    ours = addresses([box for line in lines for box in mailboxes(line, hint)])
+    found = addresses([box for line in lines for box in mailboxes(line, hint)])
     if read and len(lines) == 1:
-        theirs = addresses([Mailbox(plain_line(shown), address) for shown, address in read])
-        if [each.address for each in theirs] == [each.address for each in ours]:
-            return theirs
-        defects.append(f"parsers disagree: {name.decode('ascii')}")
-    return ours
+        theirs = {each.address for each in addresses([Mailbox("", address) for _, address in read])}
+        if theirs != {each.address for each in found}:
+            defects.append(f"parsers disagree: {name.decode('ascii')}")
+    return found
 
 
 def _report(raw: bytes, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None, str]:

@@ -5,8 +5,8 @@ Standards: RFC 2045 §6 (transfer encodings), RFC 5652 §5 (signed data), POSIX 
 that somebody signed opaquely. So whatever a mail has inside is a range of the stored mail and words, and is
 read again from there when it is relayed.
 
-Nothing here raises. All is linear, and no step makes more octets than it was given but for the
-constant in ``_MAX_LINES``: uuencode's "M" alone would stand for 45 octets.
+Nothing here raises. All is linear, and no step makes more octets than it was given: uuencode's "M" alone, which
+would stand for 45 octets, is no line here.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from dataclasses import dataclass
 
 from gateway.mime.text import base64_bytes
 
-_MAX_LINES = 500_000        # of uuencoded text in one mail: 22 MB
 _MAX_STEPS = 6
-_MAX_CHUNKS = 100_000
+_MAX_FILES = 100
+_MAX_BEGINS = 1_000         # lines that may begin a file
+_MAX_ODD = 100_000          # lines that are not 45 octets whole
+_MAX_VALUES = 100_000       # of ASN.1
 _MAX_DEPTH = 16
-_BEGIN = re.compile(rb"(?:\A|(?<=\n))begin(-base64)? ([0-7]{3,4}) ([^\r\n]{1,255})\r?\n")
+_BEGIN = re.compile(rb"(?:\A|(?<=\n))begin ([0-7]{3,4}) ([^\r\n]{1,255})\r?\n")
+_FULL = re.compile(rb"(?:M[\x20-\x60]{60}\r?\n)++")
+_TO_BASE64 = bytes.maketrans(
+    bytes(range(32, 97)), b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/A")
 _LINE = re.compile(rb"([\x20-\x60])([\x20-\x60]{0,88})[ \t]*\r?(?:\n|\Z)")
 _END = re.compile(rb"(?:[ `]?[ \t]*\r?\n){0,2}end[ \t]*\r?(?:\n|\Z)")
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})")
@@ -60,20 +65,22 @@ class Block:
 def uu_blocks(data: bytes) -> list[Block]:
     """The uuencoded files in ``data``. Lines that are none, or a lost "end" above other text, make it plain text."""
     out: list[Block] = []
-    at = 0
-    while found := _BEGIN.search(data, at):
+    at, begun, odd = 0, 0, 0
+    while len(out) < _MAX_FILES and begun < _MAX_BEGINS and odd < _MAX_ODD and (found := _BEGIN.search(data, at)):
+        begun += 1
         at = first = found.end()
-        if found[1]:
-            continue
-        for _ in range(_MAX_LINES):
+        while odd < _MAX_ODD:
+            if full := _FULL.match(data, at):
+                at = full.end()
+            odd += 1
             line = _LINE.match(data, at)
             if line is None or not _fits(line):
                 break
             at = line.end()
         closing = _END.match(data, at)
-        if (closing and not out) or (closing and at > first) or (at == len(data) and at > first):
+        if closing or (at == len(data) > first):
             end = closing.end() if closing else at
-            out.append(Block(found.start(), end, (first, at), found[3].strip()))
+            out.append(Block(found.start(), end, (first, at), found[2].strip()))
             at = end
     return out
 
@@ -93,15 +100,16 @@ def uu_octets(data: bytes) -> bytes:
         return data
     out: list[bytes] = []
     at, last = block.lines
-    while at < last and (line := _LINE.match(data, at)):
-        out.append(_uu_line(line))
-        at = line.end()
+    while at < last:
+        if full := _FULL.match(data, at, last):
+            at = full.end()
+            digits = b"".join([line[1:61] for line in full[0].split(b"\n")])
+            out.append(binascii.a2b_base64(digits.translate(_TO_BASE64)))
+        elif line := _LINE.match(data, at):
+            at = line.end()
+            wanted = (((line[1][0] - 32) & 63) * 4 + 2) // 3    # what fills the last three octets may be anything
+            out.append(binascii.a2b_uu(line[1] + line[2][:wanted].ljust(wanted)))
     return b"".join(out)
-
-
-def _uu_line(line: re.Match[bytes]) -> bytes:
-    wanted = (((line[1][0] - 32) & 63) * 4 + 2) // 3       # what fills the last three octets may be anything
-    return binascii.a2b_uu(line[1] + line[2][:wanted].ljust(wanted))
 
 
 # --- Signed data ----------------------------------------------------------------------------
@@ -114,60 +122,62 @@ _SEQUENCE, _OID, _OCTETS, _CHUNKED, _CONTENT = 0x30, 0x06, 0x04, 0x24, 0xA0
 def signed_content(data: bytes) -> bytes | None:
     """What an opaque signature (application/pkcs7-mime, signed-data) encloses; None if it is not that."""
     try:
-        return _signed_content(data)
-    except (IndexError, ValueError, RecursionError):
+        return _Asn1(data).signed_content()
+    except (IndexError, ValueError):
         return None
 
 
-def _signed_content(data: bytes) -> bytes | None:
-    outer = _children(data, *_one(data, 0, len(data), _SEQUENCE))
-    if len(outer) != 2 or data[slice(*outer[0][1:])] != _SIGNED_DATA:
-        return None
-    signed = _children(data, *_one(data, *outer[1][1:], _SEQUENCE))
-    enclosed = next((each for each in signed if each[0] == _SEQUENCE), None)     # encapContentInfo
-    fields = _children(data, *enclosed[1:]) if enclosed else []
-    if len(fields) != 2 or data[slice(*fields[0][1:])] != _DATA or fields[1][0] != _CONTENT:
-        return None
-    tag, start, end, _ = _value(data, *fields[1][1:])
-    if tag == _OCTETS:
-        return data[start:end]
-    if tag != _CHUNKED:
-        return None
-    return b"".join(data[first:last] for kind, first, last in _children(data, start, end) if kind == _OCTETS)
+class _Asn1:
+    """A reader of X.690 values, definite and indefinite lengths; ValueError at what signed data does not have."""
 
+    def __init__(self, data: bytes) -> None:
+        self.data, self.left = data, _MAX_VALUES
 
-def _one(data: bytes, start: int, end: int, tag: int) -> tuple[int, int]:
-    found, first, last, _ = _value(data, start, end)
-    if found != tag:
-        raise ValueError("another ASN.1 tag")
-    return first, last
+    def signed_content(self) -> bytes | None:
+        data = self.data
+        outer = self._children(*self._one(0, len(data), _SEQUENCE))
+        if len(outer) != 2 or data[slice(*outer[0][1:])] != _SIGNED_DATA:
+            return None
+        signed = self._children(*self._one(*outer[1][1:], _SEQUENCE))
+        enclosed = next((each for each in signed if each[0] == _SEQUENCE), None)     # encapContentInfo
+        fields = self._children(*enclosed[1:]) if enclosed else []
+        if len(fields) != 2 or data[slice(*fields[0][1:])] != _DATA or fields[1][0] != _CONTENT:
+            return None
+        tag, start, end, _ = self._value(*fields[1][1:])
+        if tag == _OCTETS:
+            return data[start:end]
+        if tag != _CHUNKED:
+            return None
+        return b"".join(data[first:last] for kind, first, last in self._children(start, end) if kind == _OCTETS)
 
+    def _one(self, start: int, end: int, tag: int) -> tuple[int, int]:
+        found, first, last, _ = self._value(start, end)
+        if found != tag:
+            raise ValueError("another ASN.1 tag")
+        return first, last
 
-def _children(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
-    out: list[tuple[int, int, int]] = []
-    while start < end and data[start:start + 2] != b"\0\0":
-        tag, first, last, start = _value(data, start, end)
-        out.append((tag, first, last))
-        if len(out) > _MAX_CHUNKS:
-            raise ValueError("too many ASN.1 values")
-    return out
+    def _children(self, start: int, end: int) -> list[tuple[int, int, int]]:
+        out: list[tuple[int, int, int]] = []
+        while start < end and self.data[start:start + 2] != b"\0\0":
+            tag, first, last, start = self._value(start, end)
+            out.append((tag, first, last))
+        return out
 
-
-def _value(data: bytes, at: int, end: int, depth: int = 0) -> tuple[int, int, int, int]:
-    """Tag, content from and to, and where the next value begins: X.690 §8.1, definite and indefinite lengths."""
-    tag, size, first = data[at], data[at + 1], at + 2
-    if tag & 31 == 31 or depth > _MAX_DEPTH:
-        raise ValueError("an ASN.1 tag that signed data does not have")
-    if size != 0x80:
-        if size > 0x80:
-            first += size & 127
-            size = int.from_bytes(data[at + 2:first], "big") if size <= 0x84 else end
-        if first + size > end:
-            raise ValueError("an ASN.1 value beyond the end")
-        return tag, first, first + size, first + size
-    last = first
-    while data[last:last + 2] != b"\0\0":
-        if last >= end:
-            raise ValueError("an ASN.1 value without end")
-        last = _value(data, last, end, depth + 1)[3]
-    return tag, first, last, last + 2
+    def _value(self, at: int, end: int, depth: int = 0) -> tuple[int, int, int, int]:
+        """Tag, content from and to, and where the next value begins."""
+        data = self.data
+        tag, size, first = data[at], data[at + 1], at + 2
+        self.left -= 1
+        if tag & 31 == 31 or depth > _MAX_DEPTH or self.left < 0:
+            raise ValueError("too many ASN.1 values, or a strange one")
+        if size != 0x80:
+            if size > 0x80:
+                first += size & 127
+                size = int.from_bytes(data[at + 2:first], "big") if size <= 0x84 else end
+            if first + size > end:
+                raise ValueError("an ASN.1 value beyond the end")
+            return tag, first, first + size, first + size
+        last = first
+        while data[last:last + 2] != b"\0\0":
+            last = self._value(last, end, depth + 1)[3]
+        return tag, first, last, last + 2
