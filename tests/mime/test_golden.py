@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from gateway.core.relay import part_refs
+from gateway.mime.assemble import body_of
 from gateway.mime.parse import parse
 from gateway.mime.unpack import unpacked
 
@@ -49,3 +51,13 @@ def test_every_part_is_made_again_from_its_range_and_steps(path: Path) -> None:
     for part in parse(raw).parts:
         octets = unpacked(raw[part.start:part.end], part.encoding)
         assert (len(octets), hashlib.sha256(octets).hexdigest()) == (part.size, part.sha256)
+
+
+@pytest.mark.parametrize("name", ["winmail", "uuencode-in-quoted-printable", "uuencode-part", "signed-opaquely-in-chunks"])
+def test_a_file_from_inside_a_part_is_relayed_whole(name: str) -> None:
+    """The relayed mail, read again, has the same files."""
+    raw = (MAILS[0].parent / f"{name}.eml").read_bytes()
+    refs = part_refs(parse(raw).parts, "1", "2026-03")
+    body = body_of("text", "", list(refs), "b" * 20, lambda _spool_id, _month: raw)
+    relayed = parse(b"From: a@example.com\r\n" + body)
+    assert [(part.size, part.sha256) for part in relayed.parts] == [(part.size, part.sha256) for part in parse(raw).parts]

@@ -27,8 +27,8 @@ def test_hostile_mail_is_a_mail(name: str) -> None:
 def test_no_control_gets_through(bad: str) -> None:
     """Security input 23: in display names, file names, ids and subjects, raw and in encoded words."""
     word = "=?utf-8?b?" + base64.b64encode(f"a{bad}b".encode()).decode() + "?="
-    raw = (f"From: {word} <ann@example.com>\r\nTo: \"{word}\" <help@example.net>\r\nSubject: {word}\r\nMessage-ID: <a{bad}b@x>\r\n"
-           f"References: <a{bad}b@x> <{word}@x>\r\nContent-Type: application/pdf; name=\"{word}\"\r\n"
+    raw = (f'From: {word} <ann@example.com>\r\nTo: "{word}" <help@example.net>\r\nSubject: {word}\r\nMessage-ID: <a{bad}b@x>\r\n'
+           f'References: <a{bad}b@x> <{word}@x>\r\nContent-Type: application/pdf; name="{word}"\r\n'
            f"Content-Disposition: attachment; filename*=utf-8''a{quote(bad)}b.pdf\r\n\r\nx").encode()
     got = parse(raw)
     shown = [got.subject, got.message_id or "", *got.references, *(part.name for part in got.parts)]
