@@ -213,7 +213,7 @@ def _doubt(values: Sequence[bytes], found: list[Mailbox], shown: Mailbox,
 # --- Identification fields ------------------------------------------------------------------
 
 _ID = re.compile(r"<\s*([^<>\s\x00-\x20\x7f]{1,998})\s*>")
-_SANE_ID = re.compile(r"[!-;=?-~\u00a0-\U0010ffff]{1,998}")
+_SANE_ID = re.compile(r"(?:[!-;=?-~]|(?!\s)[\u00a1-\ud7ff\ue000-\U0010ffff]){1,998}")
 
 
 def message_id(value: bytes) -> str | None:

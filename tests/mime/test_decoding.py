@@ -103,7 +103,7 @@ def test_encoded_words_as_they_are_broken(value: bytes, shown: str) -> None:
 
 
 def test_a_raw_name_is_in_the_charset_of_the_body() -> None:
-    """"\xcd\xf5" alone may be anything; the body says that it is Chinese."""
+    """Two bytes alone may be anything; the body says that they are Chinese."""
     got = parse("From: 王 <w@example.com>\r\nSubject: 打印\r\nContent-Type: text/plain; charset=gb2312\r\n\r\n你好".encode("gb2312"))
     assert (got.sender and got.sender.name, got.subject) == ("王", "打印")
 
