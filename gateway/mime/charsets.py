@@ -91,6 +91,8 @@ _PREFIX = re.compile(r"\A(?:charset|cs|iso|x)+")       # "charset=utf-8", "iso-g
 _JIS_RUN = re.compile(rb"\x1b\$[@B]((?:[^\x1b])*)\x1b\([BJ]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BEYOND = re.compile("[^\x00-\x7f\ufffd]")
+_HIGH = re.compile(rb"[\x80-\xff]")
+_SAMPLE = 4_096             # octets that a guess looks at
 _LABEL = 64                 # characters of a label that are looked at
 
 
@@ -117,6 +119,9 @@ def decode(data: bytes, charset: str | None, hint: str = "") -> tuple[str, bool]
         codec = "iso2022_jp_ext"
     if codec == "utf-8" and (text := _strictly(data, "utf-8-sig")) is not None:
         return text, True
+    if codec and codec not in ("utf-8", "utf-16", "utf-16-le", "utf-16-be") and len(_HIGH.findall(data[:_SAMPLE])) >= 8 and (
+            text := _strictly(data, "utf-8-sig")) is not None:
+        return text, False      # eight such bytes in a row of another charset are not by chance UTF-8
     for each in _candidates(data, codec, _known(hint[:_LABEL])[1] if hint and codec is None else None):
         text = _strictly(data, each)
         if text is not None:
@@ -198,11 +203,9 @@ def _table(codec: str) -> str:
 
 # --- Guessing -------------------------------------------------------------------------------
 
-_SAMPLE = 4_096
 # Letters beyond ASCII stand alone or in short runs in Latin text: without a long one there is nothing to guess.
 _FOREIGN = re.compile(rb"[\x80-\xff]{4}|(?:[\x81-\x9f\xa4-\xc9\xe0-\xef][\x40-\xfc]){4}")
 _PAIR = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
-_HIGH = re.compile(rb"[\x80-\xff]")
 _CYRILLIC_RUN = re.compile(rb"[\xa3\xb3\xb8\xa8\xc0-\xff]{2,}")
 
 

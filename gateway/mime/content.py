@@ -27,6 +27,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _NAMED_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([a-zA-Z0-9_.:-]{2,40})", re.IGNORECASE)
 # "Your program cannot show HTML": a text that is only about the other one.
 _STUB = re.compile(r"\bHTML\b", re.IGNORECASE)
+_WRITTEN = re.compile(r"^[ \t]*[#>]", re.MULTILINE)     # a command or a quotation: a person wrote it
 _ENRICHED_TAG = re.compile(r"<<|<param>[^<]{0,200}</param>|</?[a-zA-Z0-9-]{1,60}>")      # RFC 1896
 _LINK = re.compile(r"\b(?:https?|mailto):\S+", re.IGNORECASE)
 _STUB_LENGTH = 400          # without its links
@@ -100,6 +101,8 @@ def _open(at: Source, leaf: Node, found: _Found, limits: Limits, defects: list[s
         text, page = tnef_text(tnef)
         found.parts += tnef_parts(at.original, leaf, tnef, len(found.parts))
         found.text, found.html = found.text or text, found.html or decode(page[: 4 * MAX_HTML], _named_in(page) or tnef.charset)[0]
+        if not tnef.whole:
+            found.parts.append(part_of(at.original, leaf, len(found.parts)))
         return
     found.parts.append(part_of(at.original, leaf, len(found.parts)))
     if (signed := signed_in(at.raw, leaf)) is not None:
@@ -156,7 +159,7 @@ def _text(at: Source, texts: Sequence[str] | None, bare: dict[int, bytes], limit
 
 def _instead(text: str, html: str) -> str:
     """The text of the HTML where the plain one only speaks of HTML and links, else ''."""
-    if len(text) > 4_000 or not _STUB.search(text):
+    if len(text) > 4_000 or not _STUB.search(text) or _WRITTEN.search(text):
         return ""
     said = len(_LINK.sub("", text).strip())
     if said > _STUB_LENGTH:

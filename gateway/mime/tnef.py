@@ -4,7 +4,8 @@ Standards: [MS-OXTNEF] (stream and attributes), [MS-OXCDATA] §2.11 (property va
 is given as a range of the stream, not as octets: nothing is copied, and nothing can swell. Reads 200
 files and 20,000 values at most; what is cut or false ends the reading with what was found.
 
-Limits: forwarded messages inside (embedded objects) stay in the winmail.dat; checksums are not compared.
+Limits: forwarded messages inside (embedded objects) are not read, so the winmail.dat stays beside what was;
+checksums are not compared.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Tnef:
     html: bytes = b""
     rtf: bytes = b""
     charset: str = "cp1252"
+    whole: bool = True                  # False: something in it cannot be read here
     left: int = _MAX_VALUES             # attributes and values that may still be read
 
 
@@ -73,7 +75,8 @@ def read_tnef(data: bytes) -> Tnef | None:
         if not _attribute(data, attribute, start, end, out):
             break
         at = end + 2                                # checksum
-    out.files = [each for each in out.files if each.end > each.start]
+    files = [each for each in out.files if each.end > each.start]
+    out.files, out.whole = files, at >= len(data) and len(files) == len(out.files)
     return out if out.files or out.text or out.html or out.rtf else None
 
 

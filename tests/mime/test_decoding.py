@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import struct
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -68,6 +70,11 @@ def test_nothing_is_guessed_of_other_letters(text: str, codec: str) -> None:
 ])
 def test_a_label_means_what_browsers_mean_by_it(label: str, data: bytes, text: str) -> None:
     assert decode(data, label)[0] == text
+
+
+@pytest.mark.parametrize("label", ["gb2312", "euc-kr", "shift_jis", "windows-1251", "iso-8859-2"])
+def test_utf_8_under_another_label_is_utf_8(label: str) -> None:
+    assert decode("Hier: äöü, 差出人".encode(), label) == ("Hier: äöü, 差出人", False)
 
 
 def test_utf_7_is_read_only_where_it_is_named() -> None:
@@ -182,6 +189,14 @@ def test_a_text_that_is_a_file_is_no_body(kind: bytes) -> None:
     assert mail(b"Content-Type: " + kind).text == ""
 
 
+def test_an_agents_command_is_never_taken_for_a_stub() -> None:
+    """Commands count in plain text only; HTML with a long quotation below must not take their place."""
+    page = b"<p>#solved</p><p>The HTML page is mended.</p><blockquote>" + b"It was broken for days. " * 20 + b"</blockquote>"
+    got = parts(b"Content-Type: text/plain\r\n\r\n#solved\r\nThe HTML page is mended.", b"Content-Type: text/html\r\n\r\n" + page,
+                kind=b"alternative")
+    assert (got.text_from, got.text.split()[0]) == ("plain", "#solved")
+
+
 def test_of_two_fields_the_first_counts() -> None:
     """Security input 30, and mail-parser gives a list."""
     got = mail(b"Subject: one", b"Subject: two", b"To: a@example.com", b"Message-ID: <a@x>", b"Message-ID: <b@x>")
@@ -251,6 +266,17 @@ def test_what_cannot_be_opened_stays_a_file() -> None:
     got = parts(b"Content-Type: application/ms-tnef\r\n\r\nx", b"Content-Type: application/pkcs7-mime; name=smime.p7m\r\n\r\nx")
     assert [part.name for part in got.parts][1:] == ["smime.p7m"]
     assert [part.content_type for part in got.parts] == ["application/ms-tnef", "application/pkcs7-mime"]
+
+
+def test_what_cannot_be_read_of_a_winmail_keeps_the_winmail() -> None:
+    """A forwarded message in it is an object of Outlook's; it must not be lost with its wrapping."""
+    golden = Path(__file__).parents[1] / "mails" / "decoding" / "winmail.eml"
+    (leaf,) = [each for each in scan(golden.read_bytes()).leaves() if each.content_type == "application/ms-tnef"]
+    stream = unpacked(golden.read_bytes()[leaf.body_start:leaf.body_end], "base64")
+    empty = struct.pack("<BII", 2, 0x00069002, 14) + bytes(16)
+    got = parts(b"Content-Type: application/ms-tnef; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+                + base64.encodebytes(stream + empty))
+    assert [part.name for part in got.parts] == ["Bericht März.pdf", "photo.jpg", "winmail.dat"]
 
 
 # --- Two parsers ----------------------------------------------------------------------------
