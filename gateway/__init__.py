@@ -79,11 +79,19 @@
       parse.py              raw bytes to Mail; never raises
       structure.py          the MIME tree as byte ranges, in one pass
       library.py            mail-parser at work, and where its word is not taken
-      headers.py            mailboxes, message ids and dates as real mail holds them
+      headers.py            mailboxes and message ids as real mail holds them
+      dates.py              when a mail says that it was written
       body.py               which leaves are the body
-      text.py               bytes to readable text: charsets, encoded words, HTML made safe
+      charsets.py           bytes to text: what charset labels mean, and what bytes without a true label are
+      text.py               encoded words, HTML made safe
       html_reply.py         readable text of HTML, quoted text marked as in plain mail
+      content.py            what a mail says and what it carries
+      flowed.py             paragraphs that travelled as short lines (RFC 3676)
       attachments.py        leaves that are not the body
+      inside.py             what some parts have inside, brought out
+      unpack.py             from a slice of a mail to the octets of an attachment
+      tnef.py               winmail.dat
+      rtf.py                text of the compressed RTF in it
       reports.py            delivery reports and the mail they return (RFC 3464)
       told.py               whether the text of a mail is read as a report
       bounce_text.py        delivery reports in plain words

@@ -31,9 +31,10 @@ from gateway.edge.control import NotRunning, ask
 from gateway.edge.frames import plain_mail
 from gateway.edge.rules import RuleBook
 from gateway.edge.workers import ParserPool
+from gateway.mime.charsets import decode
 from gateway.mime.compose import Composer
+from gateway.mime.headers import as_written
 from gateway.mime.html_reply import html_to_text
-from gateway.mime.text import decode
 from gateway.pipeline import Rooms, explain
 from gateway.rehearse import spooled, told
 from gateway.show import clean
@@ -85,7 +86,7 @@ def json_row(file: str, mail: Mail, config: Config) -> Row:
         "error": None,
         "subject": mail.subject,
         "date": mail.date.isoformat() if mail.date else None,
-        "from": {"name": mail.sender.name, "address": mail.sender.address} if mail.sender else None,
+        "from": _from(mail),
         "to": [a.address for a in mail.to],
         "message_id": mail.message_id,
         "text": mail.text,
@@ -104,6 +105,14 @@ def json_row(file: str, mail: Mail, config: Config) -> Row:
         "opaque": mail.opaque,
         "defects": list(mail.defects),
     }
+
+
+def _from(mail: Mail) -> dict[str, str] | None:
+    """Who wrote it, or what stands there: a bounce may come from a name alone."""
+    if mail.sender is not None:
+        return {"name": mail.sender.name, "address": mail.sender.address}
+    name, address = as_written(mail.header("from"))
+    return {"name": name, "address": address} if name or address else None
 
 
 def classified(mail: Mail, config: Config) -> Classification:

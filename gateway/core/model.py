@@ -86,7 +86,8 @@ class Part:
     """A leaf of the MIME tree that is not the body text: attachment or inline image.
 
     ``start``/``end`` is the byte range of the *encoded* body inside the raw mail; ``size`` and
-    ``sha256`` are of the decoded bytes. ``clean`` says the slice may be relayed as it stands:
+    ``sha256`` are of the decoded bytes. ``encoding`` is its transfer encoding, or the steps to a file
+    inside of another (mime/unpack.py). ``clean`` says the slice may be relayed as it stands:
     CRLF line ends, 7-bit, no line over 998 octets (RFC 5322 §2.1.1).
     """
 

@@ -19,7 +19,6 @@ import base64
 import binascii
 import html as html_entities
 import json
-import quopri
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +27,7 @@ from urllib.parse import unquote
 from gateway.core.decision import PartRef
 from gateway.core.rows import OutboxRow
 from gateway.mime.fields import LINE, BadField, encode_field, file_parameters
+from gateway.mime.unpack import unpacked
 
 Fetch = Callable[[str, str], bytes]     # (spool id, month) -> the raw mail
 
@@ -164,7 +164,7 @@ def _part(part: PartRef, fetch: Fetch, *, inline: bool) -> bytes:
         if not (keep and encoding == "7bit"):
             # RFC 2046 §5.2.1: message/rfc822 may not be base64 or quoted-printable.
             keep, content_type = False, _OCTETS
-    body = slice_ if keep else _base64(_decode(slice_, encoding)).removesuffix(b"\r\n")
+    body = slice_ if keep else _base64(unpacked(slice_, encoding)).removesuffix(b"\r\n")
     charset = _charset(slice_, encoding) if content_type.startswith("text/") else ""
     type_name, file_name = file_parameters(name)
     head = [
@@ -186,21 +186,10 @@ def _is_clean(octets: bytes) -> bool:
             and max(map(len, octets.split(b"\r\n"))) <= LINE)
 
 
-def _decode(octets: bytes, encoding: str) -> bytes:
-    """The content behind a transfer encoding; an unknown one is the content itself (RFC 2045 §6.4)."""
-    if encoding == "quoted-printable":
-        return quopri.decodestring(octets)
-    if encoding != "base64":
-        return octets
-    alphabet = re.sub(rb"[^A-Za-z0-9+/]", b"", octets)
-    whole = len(alphabet) - (len(alphabet) % 4 == 1)
-    return base64.b64decode(alphabet[:whole] + b"=" * (-whole % 4))
-
-
 def _charset(octets: bytes, encoding: str) -> str:
     """Say utf-8 where it is true; else say nothing and let the client guess, as it did before."""
     try:
-        _decode(octets, encoding).decode("utf-8")
+        unpacked(octets, encoding).decode("utf-8")
     except UnicodeDecodeError:
         return ""
     return "; charset=utf-8"

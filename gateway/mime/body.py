@@ -13,20 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.mime.attachments import decoded, disposition, given_name
-from gateway.mime.text import decode
+from gateway.mime.text import decode_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.mime.structure import Node
 
-_MOST_STUB = 400    # characters
-_STUB = re.compile(
-    r"support|display|view|enabl|capable|compatible|client|reader|unterstütz|anzeig|angezeigt|darstell|affich|lire|visuali|"
-    r"mostrar|compatib|weergeven|visa|vis(?:e|es)|wyświetl|zobraz|näytt|просмотр|отобра|表示|查看|显示"
-)
-_SENTENCE = re.compile(r"[.!?。]\s")
-_TEXTS = ("text/plain", "text/html")
+TEXTS = ("text/plain", "text/html")
+ENRICHED = ("text/enriched", "text/richtext")   # RFC 1896: tags of their own
+_FILES = (*TEXTS, "text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/rfc822-headers")
+_PAGE = re.compile(rb"\s{0,200}(?:<!doctype html|<html[\s>])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +36,16 @@ class Body:
 
 def body_of(raw: bytes, root: Node, leaves: Sequence[Node]) -> Body:
     """The body of a mail. A mail whose only text has a file name shows that text too."""
+    for each in leaves:
+        if each.content_type == "text/plain" and _PAGE.match(raw, each.body_start, each.body_end):
+            each.content_type = "text/html"     # some programs forget to say so
     found = _body(raw, root)
     if found.shown or found.html:
         return found
-    leaf = next((each for each in leaves if each.content_type in _TEXTS), None)
+    other = next((each for each in leaves if each.content_type.startswith("text/") and _may_be_text(each)), None)
+    if other is not None:
+        return Body([other], [])
+    leaf = next((each for each in leaves if each.content_type in TEXTS), None)
     if leaf is None or (leaf is not root and (disposition(leaf)[0] != "inline" or leaf is not leaves[0])):
         return found
     return Body([leaf], [leaf] if leaf.content_type == "text/html" else [])
@@ -55,6 +58,10 @@ def _body(raw: bytes, node: Node) -> Body:
         return Body([node], [node] if node.content_type == "text/html" else [])
     found = [_body(raw, child) for child in node.children]
     html = [leaf for each in found for leaf in each.html]
+    if node.content_type == "multipart/related" and (start := node.params.get("start", "").strip("<> ")):
+        # RFC 2387 §3.2: what is shown begins with the root, wherever it stands.
+        roots = [start in decode_header(child.header(b"content-id")) for child in node.children]
+        found = [found[number] for number in sorted(range(len(found)), key=lambda number: not roots[number])]
     if node.content_type == "multipart/alternative":
         return Body(_alternative(raw, found), html)
     shown = [leaf for each in found for leaf in each.shown]
@@ -66,34 +73,30 @@ def _body(raw: bytes, node: Node) -> Body:
 
 def _alternative(raw: bytes, found: list[Body]) -> Sequence[Node]:
     plain = [each.shown for each in found if any(leaf.content_type != "text/html" for leaf in each.shown)]
-    has_html = any(each.html for each in found)
-    said = next((
-        each for each in plain
-        if any(_says_something(raw, leaf) for leaf in each) and not (has_html and all(_is_stub(raw, leaf) for leaf in each))
-    ), None)
+    said = next((each for each in plain if any(_says_something(raw, leaf) for leaf in each)), None)
     if said is not None:
         return said
     # RFC 2046 §5.1.4: the last is the best; only HTML is left here.
     return next((each.shown for each in reversed(found) if each.html), plain[0] if plain else [])
 
 
+def _may_be_text(leaf: Node) -> bool:
+    """Whether a text of another type may be all that a mail says: nobody named it or called it a file."""
+    return leaf.content_type not in _FILES and not given_name(leaf) and disposition(leaf)[0] != "attachment"
+
+
+_SAYS_NOTHING = re.compile(rb"(?:\s|\xc2?\xa0|&nbsp;|\xe2\x80[\x8b-\x8f]|\xef\xbb\xbf)*")
+
+
 def _says_something(raw: bytes, leaf: Node) -> bool:
-    return bool(raw[leaf.body_start:leaf.body_end].strip())
-
-
-def _is_stub(raw: bytes, leaf: Node) -> bool:
-    """Plain text that only says that the mail is in HTML. If a person wrote it, the HTML says it too."""
-    if leaf.body_end - leaf.body_start > 2 * _MOST_STUB:
-        return False
-    text = decode(decoded(raw, leaf), leaf.params.get("charset"))[0].strip().lower()
-    first = _SENTENCE.split(text, maxsplit=1)[0]
-    return len(text) <= _MOST_STUB and "html" in first and _STUB.search(text) is not None
+    written = raw[leaf.body_start:leaf.body_end].strip()
+    return bool(written) and (len(written) > 300 or not _SAYS_NOTHING.fullmatch(decoded(raw, leaf)))
 
 
 def is_body_leaf(leaf: Node) -> bool:
     if leaf.content_type.startswith("multipart/"):
         return True                     # its boundary is lost: all its text is one
-    if leaf.content_type not in _TEXTS:
+    if leaf.content_type not in TEXTS:
         return False
     if not leaf.header(b"content-disposition"):
         return "name" not in leaf.params

@@ -1,6 +1,6 @@
-"""Mailboxes, message ids and dates as header fields of real mail hold them.
+"""Mailboxes and message ids as header fields of real mail hold them.
 
-Standards: RFC 5322 §3.3 (date), §3.4 (addresses), §3.6.4 (identification fields). Reading is
+Standards: RFC 5322 §3.4 (addresses), §3.6.4 (identification fields). Reading is
 lenient, judging is strict: ``sender_of`` gives the one mailbox that is shown, and says why From
 proves nothing as soon as any reader could see another one in it. All scans are linear.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
 from gateway.core.address import parse_mailbox
 from gateway.core.model import Address
 from gateway.errors import AddressError
-from gateway.mime.text import decode, decode_header, plain_line
+from gateway.mime.charsets import decode
+from gateway.mime.text import decode_header, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,14 @@ _NO_ADDRESS = re.compile(r"[\s,;<>()\"]")
 _ADDRESS_LIKE = re.compile(r"[\w.+'=%/!#$&*?^`{|}~-]+@[\w.-]+\w")
 
 
-def mailboxes(value: bytes) -> list[Mailbox]:
-    """Every mailbox in an address header, at most 1,000; a display name alone has address ''."""
+def mailboxes(value: bytes, hint: str = "") -> list[Mailbox]:
+    """Every mailbox in an address header, at most 1,000; a display name alone has address ''.
+
+    ``hint`` is the charset of the body, in which raw 8-bit names mostly are.
+    """
     out: list[Mailbox] = []
     reading = _Reading()
-    text = decode(value, None)[0]
+    text = decode(value, None, hint)[0]
     for token in _TOKEN.finditer(text):
         whole = token[0]
         if reading.feed(token, whole):
@@ -108,7 +111,8 @@ class _Reading:
             odd = odd or ("text beside the address" if left else "")
             out.append(Mailbox(_name(left or "".join(self.comment)), found, odd))
         elif phrase:
-            out.append(Mailbox(_name(phrase), "", odd or "no address"))
+            # RFC 822 style: "MAILER-DAEMON (Mail Delivery System)"
+            out.append(Mailbox(_name("".join(self.comment)) or _name(phrase), "", odd or "no address"))
 
 
 def _bare_address(phrase: str) -> str:
@@ -158,7 +162,7 @@ def as_written(value: str) -> tuple[str, str]:
 
 
 def sender_of(
-    values: Sequence[bytes], library: Sequence[tuple[str, str]] | None,
+    values: Sequence[bytes], library: Sequence[tuple[str, str]] | None, hint: str = "",
 ) -> tuple[Address | None, str | None]:
     """The author that is shown, and why From proves nothing (None if it is one plain mailbox).
 
@@ -167,15 +171,12 @@ def sender_of(
     """
     if not values:
         return None, "no From"
-    found = [box for value in values[:2] for box in mailboxes(value)]
+    found = [box for value in values[:2] for box in mailboxes(value, hint)]
     shown = next((box for box in found if valid_address(box.address)), None)
     if shown is None:
         return None, "From holds no address"
     address = valid_address(shown.address) or ""
-    name = shown.name
-    if library and library[0][1] == shown.address:
-        name = plain_line(library[0][0])[:_MAX_NAME]
-    author = Address(name=name if name != shown.address else "", address=address)
+    author = Address(name=shown.name if shown.name != shown.address else "", address=address)
     return author, _doubt(values, found, shown, library)
 
 
@@ -212,7 +213,7 @@ def _doubt(values: Sequence[bytes], found: list[Mailbox], shown: Mailbox,
 # --- Identification fields ------------------------------------------------------------------
 
 _ID = re.compile(r"<\s*([^<>\s\x00-\x20\x7f]{1,998})\s*>")
-_SANE_ID = re.compile(r"[!-;=?-~\u00a0-\U0010ffff]{1,998}")
+_SANE_ID = re.compile(r"(?:[!-;=?-~]|(?!\s)[\u00a1-\ud7ff\ue000-\U0010ffff]){1,998}")
 
 
 def message_id(value: bytes) -> str | None:
@@ -235,18 +236,3 @@ def message_ids(values: Sequence[bytes]) -> tuple[str, ...]:
             ids = [text.strip()]
         out.update(dict.fromkeys(ids))
     return tuple(out)[-_MAX_IDS:]
-
-
-# --- Date -----------------------------------------------------------------------------------
-
-
-def date_of(value: bytes) -> datetime | None:
-    """RFC 5322 §3.3 date in UTC; None if it is unreadable or outside of what a datetime holds."""
-    if len(value) > 256:
-        return None
-    try:
-        at = parsedate_to_datetime(decode_header(value))
-        # RFC 5322 §3.3: "-0000" is UTC of an unknown zone.
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -2,9 +2,31 @@
 
 Every mail is read by it, as a digest: the header fields that matter and the parts that are the body.
 Attachments, Received lines and nested messages are kept from it, since it would walk into nested
-mails, name parts at random and hold an attachment in ten copies. Its known faults: raises on
-lost boundaries, drops raw 8-bit octets of headers, falls back to UTF-8 only, keeps C1 for
-iso-8859-1, gives a list for a repeated field. Whatever one of them may touch is None here.
+mails, name parts at random and hold an attachment in ten copies. The header block is read by the
+standard library (compat32) as well. Where readers differ, one of them is shown, and the mail has
+the defect ``parsers disagree: FIELD``:
+
+========== ============================================ ==============================================================
+field      who decides                                  why
+========== ============================================ ==============================================================
+subject    we                                           it drops octets that are not in the charset of their word, and
+                                                        raw ones; it gives a list for a repeated field
+From       we; any other reading of the address makes   who is believed must not hang on which parser one asks
+           the mail ambiguous, and it proves nothing    (security: input 24); all three are asked
+To, Cc,    we; mail-parser of fields without encoded    an address that one reader adds is somebody who would get
+Reply-To   words in which nobody could see another      our mail; names as for the subject
+           address
+date       we; mail-parser if we cannot read it         it takes "CET" and "GMT+0100" for UTC
+message id we                                           threads hang on it: of two fields the first, never a list
+body       mail-parser if its charset is UTF-8 or       it falls back to UTF-8 only, and keeps the C1 controls of
+           ASCII and nothing was replaced; else we      iso-8859-1
+attachment we, alone: the scan is the only one that     two scans would double the cost of a mail; where a part
+list       reads the structure                          begins must be what the limits were checked on
+header     we; fields that only we see, or only the     lines without colon or a lost blank line end the header for
+           standard library                             one and not for the other, as smugglers know
+========== ============================================ ==============================================================
+
+mail-parser's known faults beside these: raises on lost boundaries. Whatever one of them may touch is None here.
 """
 
 from __future__ import annotations
@@ -14,11 +36,13 @@ import re
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
+from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 import mailparser
 
-from gateway.mime.text import is_charset, plain_line
+from gateway.mime.charsets import is_charset
+from gateway.mime.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +54,28 @@ if TYPE_CHECKING:
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # it prints headers of strangers
 
 _ASKED = frozenset({b"from", b"to", b"cc", b"reply-to", b"subject", b"date", b"message-id"})
+_COMPARED = frozenset(name.decode("ascii") for name in _ASKED | {b"content-type", b"in-reply-to", b"references", b"auto-submitted"})
 _BOUNDARY = b"=_mailwicket_digest"
 _SAFE_CHARSETS = frozenset({"", "utf-8", "us-ascii", "utf8", "ascii"})
 _MAX_COMMAS = 1_000
 _MAX_BODY = 512 * 1024
 _WORD_CHARSET = re.compile(rb"=\?([^?]{0,200})\?[bBqQ]\?")
 _FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNORECASE)
+
+
+_REGULAR = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?(?:(?:[!-9;-~]+:|[ \t])[^\r\n]*+\r?\n)*+")
+_HEADER_PARSER: HeaderParser[Message] = HeaderParser()
+_MAX_HEADER = 64 * 1024
+
+
+def other_header(raw: bytes, end: int, fields: Fields) -> bool:
+    """Whether the standard library sees other fields of those that matter than we in the header up to ``end``."""
+    if end > _MAX_HEADER or (_REGULAR.fullmatch(raw, 0, end) and raw[end:end + 1] in b"\r\n"):
+        return False                    # fields only, and a blank line below them: there is one way to read that
+    text = raw[:end].decode("latin-1").lstrip("\r\n \t")
+    seen = [name.lower() for name in _HEADER_PARSER.parsestr(text).keys()]  # noqa: SIM118 - a repeated name counts
+    return sorted(name for name in seen if name in _COMPARED) != sorted(
+        name.decode("ascii") for name, _ in fields if name.decode("ascii") in _COMPARED)
 
 
 class _Digest(mailparser.MailParser):
@@ -55,6 +95,7 @@ class Reading:
     cc: Sequence[tuple[str, str]] | None = None
     reply_to: Sequence[tuple[str, str]] | None = None
     date: datetime | None = None
+    message_id: str = ""
     texts: Sequence[str] | None = None      # of the plain body parts, in order
     defects: tuple[str, ...] = ()
 
@@ -88,6 +129,7 @@ def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list
         subject=_subject(mail.subject, asked[b"subject"]) if b"subject" in asked else None,
         sender=boxes(b"from"), to=boxes(b"to"), cc=boxes(b"cc"), reply_to=boxes(b"reply-to"),
         date=mail.date,
+        message_id=mail.message_id if isinstance(mail.message_id, str) else "",
         texts=_texts(mail, plain) if plain is not None else None,
     )
 

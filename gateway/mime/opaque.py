@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from gateway.core.model import Mail
 from gateway.errors import Opaque
-from gateway.mime.headers import addresses, date_of, mailboxes, message_id, message_ids, sender_of
+from gateway.mime.dates import date_of
+from gateway.mime.headers import addresses, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.structure import Limits, header_fields
 from gateway.mime.text import decode_header
 
@@ -32,12 +33,12 @@ def first(fields: Fields, name: bytes) -> bytes:
     return next((value for key, value in fields if key == name), b"")
 
 
-def shown_headers(fields: Fields) -> tuple[tuple[str, str], ...]:
+def shown_headers(fields: Fields, hint: str = "") -> tuple[tuple[str, str], ...]:
     """(lower-case name, decoded value), each value and their sum capped."""
     out: list[tuple[str, str]] = []
     room = _TOTAL
     for name, value in fields:
-        text = decode_header(value[:_VALUE])
+        text = decode_header(value[:_VALUE], hint)
         room -= len(text)
         if room < 0:
             break

@@ -5,36 +5,37 @@ what was wrong with them stands in ``defects`` and ``opaque``. Order of trust: o
 is a part and what is too much, mail-parser reads the fields and the text, and where it is
 known to err (mime/library.py) our own decoding stands in.
 
-Limits: format=flowed is not unfolded, uuencode and TNEF are not unpacked, a MemoryError is left to
-the worker's guard.
+Limits: a MemoryError is left to the worker's guard.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gateway.core.model import OURS_INSIDE, Address, Forwarded, Mail, Part, Report
 from gateway.errors import Opaque
 from gateway.mime import library
-from gateway.mime.attachments import decoded, part_of
-from gateway.mime.body import Body, body_of, is_body_leaf
-from gateway.mime.headers import Mailbox, addresses, date_of, mailboxes, message_id, message_ids, sender_of
-from gateway.mime.html_reply import html_to_text
+from gateway.mime.attachments import decoded
+from gateway.mime.body import body_of, is_body_leaf
+from gateway.mime.content import Source, charset_of, content_of
+from gateway.mime.dates import date_of
+from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
-from gateway.mime.text import MAX_HTML, clean_html, decode, decode_header, plain_line
+from gateway.mime.text import clean_html, decode_header, plain_line
 from gateway.mime.told import Said, heard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
 _RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
+_PLAIN_ADDRESS = re.compile(rb"[^\s<>,;:\"()@\\]{1,64}@[^\s<>,;:\"()@\\]{1,255}")
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
 
@@ -64,13 +65,13 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
     body = body_of(raw, root, leaves)
     lib = library.read(raw, fields, body.shown)
     defects = list(lib.defects)
-    text, text_from = _text(raw, body, lib, limits, defects)
-    parts = tuple(part_of(original, leaf, number) for number, leaf in enumerate(_others(leaves)))
+    hint = charset_of(leaves)
+    content = content_of(Source(raw, original, leaves, body), lib.texts, limits, defects)
+    text, parts = content.text, content.parts
+    subject, date, to, cc, reply_to = _agreed(raw, root, lib, hint, defects)
     kind = report_type(root, leaves)
     reports, returned, mark = _report(raw, root, leaves) if kind else ((), None, "")
-    sender, ambiguous = sender_of(values(fields, b"from"), lib.sender)
-    to = _addresses(fields, b"to", lib.to)
-    subject = lib.subject if lib.subject is not None else decode_header(first(fields, b"subject"))
+    sender, ambiguous = sender_of(values(fields, b"from"), lib.sender, hint)
     key = _body_key(text, parts)                # of all that came, also of what is no body below
     told = heard(text, Said(fields, kind, sender, subject, to), reports)
     whole, reports, text, dialect = text, told.reports, told.text, told.dialect
@@ -93,16 +94,16 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
         references=message_ids(values(fields, b"references")),
         sender=sender,
         ambiguous=ambiguous,
-        reply_to=_addresses(fields, b"reply-to", lib.reply_to),
+        reply_to=reply_to,
         to=to,
-        cc=_addresses(fields, b"cc", lib.cc),
+        cc=cc,
         subject=subject,
-        date=lib.date or date_of(first(fields, b"date")),
+        date=date,
         text=text,
-        text_from=text_from,
-        html=clean_html("\n".join(_decoded(raw, leaf) for leaf in body.html)),
+        text_from=content.source,
+        html=clean_html(content.html),
         parts=parts,
-        headers=shown_headers(fields),
+        headers=shown_headers(fields, hint),
         report_type=kind,
         reports=reports,
         original_id=returned,
@@ -115,52 +116,6 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
         dialect=dialect,
         enclosed=_enclosed(raw, leaves, limits) if not kind and enclosed else None,
     )
-
-
-# --- Body -----------------------------------------------------------------------------------
-
-
-def _text(raw: bytes, body: Body, lib: library.Reading, limits: Limits,
-          defects: list[str]) -> tuple[str, Literal["plain", "html", "none"]]:
-    """The text of the body leaves in order, and what it was made of."""
-    read = iter(lib.texts or ())
-    out: list[str] = []
-    text: str | None
-    room = MAX_HTML
-    source: Literal["plain", "html", "none"] = "none"
-    for leaf in body.shown:
-        if leaf.content_type == "text/html":
-            html = _decoded(raw, leaf)
-            room -= len(html)                   # the cap is on all of them: there may be a thousand
-            text = html_to_text(html) if room >= 0 else ""
-            if html.strip() and not text:
-                defects.append("HTML without text, or too large or too deep to read")
-            source = "html" if source == "none" else source
-        else:
-            text = next(read, None) if leaf.content_type == "text/plain" else None
-            text = _decoded(raw, leaf, defects) if text is None else text
-            source = "plain"
-        out.append(_lines(text[: limits.text + 1]))
-    whole = "\n".join(out)
-    if len(whole) > limits.text:
-        defects.append(f"text cut to {limits.text} characters")
-        whole = whole[: limits.text]
-    return whole, source
-
-
-def _decoded(raw: bytes, leaf: Node, defects: list[str] | None = None) -> str:
-    # Nothing is shown of what lies beyond; four octets hold any character.
-    text, declared = decode(decoded(raw, leaf)[: 4 * LIMITS.text], leaf.params.get("charset"))
-    if not declared and defects is not None and "charset" in leaf.params:
-        defects.append(f"text is not in the charset it names: {plain_line(leaf.params['charset'])[:60]}")
-    return text
-
-
-def _lines(text: str) -> str:
-    """LF line ends, and no control character but tab, line feed and form feed."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text)
 
 
 def _body_key(text: str, parts: tuple[Part, ...]) -> str:
@@ -191,11 +146,6 @@ def _enclosed(raw: bytes, leaves: list[Node], limits: Limits) -> Forwarded | Non
 # --- Everything else ------------------------------------------------------------------------
 
 
-def _others(leaves: list[Node]) -> list[Node]:
-    """Leaves that are no body text; text with a file name is both."""
-    return [leaf for leaf in leaves if not is_body_leaf(leaf)]
-
-
 def _multiparts(root: Node) -> list[Node]:
     out, waiting = [], [root]
     while waiting:
@@ -206,13 +156,44 @@ def _multiparts(root: Node) -> list[Node]:
     return out
 
 
-def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | None) -> tuple[Address, ...]:
+def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: list[str]) -> tuple[
+        str, datetime | None, tuple[Address, ...], tuple[Address, ...], tuple[Address, ...]]:
+    """Subject, date, To, Cc and Reply-To after the table in library.py; where readers differ is a defect."""
+    fields = root.headers
+    subject = decode_header(first(fields, b"subject"), hint)
+    if lib.subject is not None and " ".join(lib.subject.split()) != " ".join(subject.split()):
+        defects.append("parsers disagree: subject")
+    date = date_of(first(fields, b"date"))
+    if date is None or lib.date is None or abs((date - lib.date).total_seconds()) > 1:
+        if date is not None and lib.date is not None:
+            defects.append("parsers disagree: date")
+        date = date or lib.date
+    written = first(fields, b"message-id")
+    if lib.message_id and message_id(written) != message_id(lib.message_id.encode("utf-8", "replace")):
+        defects.append("parsers disagree: message id")
+    if library.other_header(raw, root.header_end, fields):
+        defects.append("parsers disagree: header")
+    to, cc, reply_to = (
+        _addresses(fields, name, read, hint, defects)
+        for name, read in ((b"to", lib.to), (b"cc", lib.cc), (b"reply-to", lib.reply_to)))
+    return subject, date, to, cc, reply_to
+
+
+def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | None, hint: str,
+               defects: list[str]) -> tuple[Address, ...]:
     lines = values(fields, name)
     if not lines:
         return ()
+    if read and len(lines) == 1 and len(lines[0]) < 2_000 and b"=?" not in lines[0]:
+        plainly = [each.decode("latin-1") for each in _PLAIN_ADDRESS.findall(lines[0])]
+        if plainly == [address for _, address in read]:     # no second reader could see others
+            return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
+    found = addresses([box for line in lines for box in mailboxes(line, hint)])
     if read and len(lines) == 1:
-        return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
-    return addresses([box for line in lines for box in mailboxes(line)])
+        theirs = {each.address for each in addresses([Mailbox("", address) for _, address in read])}
+        if theirs != {each.address for each in found}:
+            defects.append(f"parsers disagree: {name.decode('ascii')}")
+    return found
 
 
 def _report(raw: bytes, root: Node, leaves: list[Node]) -> tuple[tuple[Report, ...], str | None, str]:

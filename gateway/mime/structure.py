@@ -15,7 +15,8 @@ import re
 from dataclasses import dataclass, field
 
 from gateway.errors import Opaque
-from gateway.mime.text import decode, decode_header
+from gateway.mime.charsets import decode, is_charset
+from gateway.mime.text import decode_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,8 +261,12 @@ class _Scanner:
 
 _PARAM = re.compile(rb';[ \t]*([^=;"\s]{1,80})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"?[^;]*|([^;]*))')
 _UNQUOTE = re.compile(rb'\\(["\\])')  # not RFC 5322's any character: Windows senders write paths
+_TURNED = {"plain/text": "text/plain", "html/text": "text/html", "text/htm": "text/html", "text/txt": "text/plain"}
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _CONTINUED = re.compile(r"(.*?)\*(?:(\d{1,3})(\*)?)?")
+_NAMES_FILES = frozenset({"name", "filename"})
+_MORE_OF_NAME = re.compile(rb'(?:;(?![ \t]*[^=;"\s]{1,80}[ \t]*=)[^;]*[^;\s][^;]*)+')      # an unquoted name with ";"
+_STARLESS = re.compile(rb"([a-zA-Z0-9_.:-]{1,40})'[a-zA-Z-]{0,20}'(.*)", re.DOTALL)
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
@@ -273,7 +278,7 @@ def content_type(value: bytes, limits: Limits = LIMITS) -> tuple[str, dict[str, 
     if not _TYPE.fullmatch(kind):
         first = kind.split()[0] if kind.split() else ""
         kind = first if _TYPE.fullmatch(first) else "text/html" if kind == "html" else "text/plain"
-    return kind, params
+    return _TURNED.get(kind, kind), params
 
 
 def parameters(value: bytes, limits: Limits = LIMITS) -> tuple[str, dict[str, str]]:
@@ -289,16 +294,32 @@ def parameters(value: bytes, limits: Limits = LIMITS) -> tuple[str, dict[str, st
     for found in _PARAM.finditer(value, len(head)):
         name = found[1].decode("latin-1").lower()
         data = _UNQUOTE.sub(rb"\1", found[2]) if found[2] is not None else found[3].strip()
+        if found[2] is None and name in _NAMES_FILES and (more := _MORE_OF_NAME.match(value, found.end())):
+            data += more[0].rstrip()
         continued = _CONTINUED.fullmatch(name) if "*" in name else None
         if continued is None:
-            is_plain = data.isascii() and b"=?" not in data
-            params.setdefault(name, data.decode("ascii") if is_plain else decode_header(data))
+            params[name] = params.get(name) or _plain_value(data, is_name=name in _NAMES_FILES)
         else:
             number, extended = int(continued[2] or 0), continued[2] is None or bool(continued[3])
             pieces.setdefault(continued[1], {})[number] = (data, extended)
     for name, numbered in pieces.items():
         params[name] = _joined(numbered)
     return kind, params
+
+
+def _plain_value(data: bytes, *, is_name: bool) -> str:
+    """A parameter without RFC 2231's star, but maybe with its text, or with an encoded word, which is not allowed there."""
+    if is_name and b"%" in data:
+        star = _STARLESS.fullmatch(data)
+        octets = _PERCENT.sub(lambda hexed: bytes((int(hexed[1], 16),)), star[2] if star else data)
+        if star and is_charset(star[1]):
+            return decode(octets, star[1].decode("ascii"))[0]
+        if not octets.isascii() and data.isascii():     # "%E2%82%AC.txt", as a browser has it
+            text, _ = decode(octets, "utf-8")
+            return text if text.encode("utf-8") == octets else data.decode("ascii")
+    if data.isascii() and b"=?" not in data and b"\x1b" not in data:
+        return data.decode("ascii")
+    return decode_header(data)
 
 
 def _joined(numbered: dict[int, tuple[bytes, bool]]) -> str:

@@ -1,9 +1,34 @@
-"""Mails made to hurt a parser: the inputs 2-14, 36 and 37 of the security notes, built when asked for."""
+"""Mails made to hurt a parser, built when asked for.
+
+The numbers are those of the hostile inputs in the security notes. What concerns reading:
+
+====== ========================================================= =================================================
+number input                                                     where
+====== ========================================================= =================================================
+2-9    parts, depth, nested messages, words, semicolons, fields  here
+10     uuencode, also in text and in pieces                      here; test_decoding (what is right of it)
+11, 12 charsets that are codecs of another kind                  here; UTF-7 is read since it is linear
+13     dates                                                     here; test_decoding
+14     nothing, NUL, CR, random, one line                        here
+22     a subject with line ends in it                            test_parse: test_a_subject_is_one_line
+23     controls and separators in names, files, ids              test_hostile: test_no_control_gets_through
+24     From that can be read in two ways                         test_parse: test_from_proves_nothing_…
+30     a second field of the same name                           test_decoding: test_of_two_fields_the_first_counts
+34     commands that only another part or HTML has               core: tests of command; text_from tells them apart
+35     delivery reports                                          test_parse, core: tests of classify
+36     HTML                                                      here; test_hostile: test_html_loses_…
+37     file names                                                here; test_parse: test_file_names_…
+41-45  winmail.dat, RTF, signed data, guessing, flowed text      here: new since these are read
+====== ========================================================= =================================================
+
+1 and 15-21 are of SMTP, 25-29 of DKIM, 31-33 of identity, 38 and 39 of exports and rules, 40 of IMAP.
+"""
 
 from __future__ import annotations
 
 import base64
 import random
+import struct
 from collections.abc import Callable
 
 HEAD = b"From: Ann <ann@example.com>\r\nTo: help@example.net\r\nSubject: hostile\r\nMessage-ID: <h@example.com>\r\n"
@@ -30,6 +55,28 @@ def _named(parameter: bytes) -> bytes:
 
 def _parts(one: bytes, count: int) -> bytes:
     return HEAD + b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n' + one * count + b"--b--\r\n"
+
+
+def _file(kind: bytes, body: bytes) -> bytes:
+    return HEAD + b"Content-Type: " + kind + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(body)
+
+
+def _tnef(attributes: bytes) -> bytes:
+    return _file(b"application/ms-tnef", b"\x78\x9f\x3e\x22\x01\x00" + attributes)
+
+
+def _attribute(number: int, data: bytes) -> bytes:
+    return struct.pack("<BII", 2, number, len(data)) + data + b"\0\0"
+
+
+def _rtf(data: bytes, size: int, kind: int) -> bytes:
+    """A winmail.dat whose text is this compressed RTF."""
+    rtf = struct.pack("<IIII", len(data) + 12, size, kind, 0) + data
+    value = struct.pack("<IHHII", 1, 0x0102, 0x1009, 1, len(rtf)) + rtf
+    return _tnef(_attribute(0x00069003, value + b"\0" * (-len(value) % 4)))
+
+
+_SWELLING = b"\xfe" + b"a" + b"\x0c\xff" * 7 + (b"\xff" + b"\x0c\xff" * 8) * 400_000    # 17 octets of two, again and again
 
 
 # name -> (builder, whether nothing but the header may be read)
@@ -100,4 +147,28 @@ INPUTS: dict[str, tuple[Callable[[], bytes], bool]] = {
     "37b: bogus charset": (lambda: _named(b"filename*=bogus''%ff%fe%00x"), False),
     "37c: 1,000 pieces": (lambda: _named(b"; ".join(b"filename*%d=x" % n for n in range(95))), False),
     "37d: duplicates": (lambda: _parts(b'--b\r\nContent-Type: image/png; name="a.png"\r\n\r\nx\r\n', 999), False),
+    "10c: lines that promise more than they have": (lambda: HEAD + b"\r\nbegin 644 x\r\n" + b"M\r\n" * 1_000_000 + b"`\r\nend\r\n", False),
+    "10d: 400,000 begins": (lambda: HEAD + b"\r\n" + b"begin 644 x\r\n" * 400_000, False),
+    "10e: 20 MB of uuencode": (lambda: HEAD + b"\r\nbegin 644 x\r\n" + (b"M" + b"!" * 60 + b"\r\n") * 320_000 + b"`\r\nend\r\n", False),
+    "10f: 100,000 files": (lambda: HEAD + b"\r\n" + b"begin 644 x\n#86)C\n`\nend\n" * 100_000, False),
+    "41: a winmail.dat of 1.5 million attributes": (lambda: _tnef(_attribute(0x00069002, b"") * 1_500_000), False),
+    "41b: a winmail.dat that claims four thousand million values":
+        (lambda: _tnef(_attribute(0x00069003, struct.pack("<IHHI", 0xFFFFFFFF, 0x1102, 0x1009, 0xFFFFFFFF) + b"\0" * 15_000_000)), False),
+    "41c: a winmail.dat that is longer than it is": (lambda: _tnef(struct.pack("<BII", 2, 0x0006800F, 0xFFFFFFFF) + b"x" * 1_000), False),
+    "42: RTF that swells": (lambda: _rtf(_SWELLING, 0x7FFFFFFF, 0x75465A4C), False),
+    "42b: a million open braces": (lambda: _rtf(b"{" * 1_000_000, 1_000_000, 0x414C454D), False),
+    "42c: a million unicode words": (lambda: _rtf(b"\\u55296?" * 200_000, 2_000_000, 0x414C454D), False),
+    "43: 5 million open values of ASN.1": (lambda: _file(b"application/pkcs7-mime", b"\x30\x80" * 5_000_000), False),
+    "43b: lengths beyond the end": (lambda: _file(b"application/pkcs7-mime", b"\x30\x84\xff\xff\xff\xff" * 1_000), False),
+    "43c: a million empty values": (lambda: _file(b"application/pkcs7-mime", b"\x30\x80" + b"\x04\x00" * 4_000_000), False),
+    **{f"44: 8 MB that are no {name}": ((lambda name=name: HEAD + b"Content-Type: text/plain; charset=" + name.encode()  # type: ignore[misc]
+                                         + b"\r\n\r\n" + b"\x81\xff\x90 \x1b$\x81\xd0" * 1_000_000), False)
+       for name in ("utf-7", "utf-32", "iso-8859-1", "iso-2022-jp", "gb2312", "euc-kr", "tis-620", "nonsense", "hz-gb-2312")},
+    "45: flowed text of a million quotes":
+        (lambda: HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\n" + b"> \r\n>> \r\n" * 300_000, False),
+    "45b: one paragraph of a million lines":
+        (lambda: HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"a \r\n" * 1_000_000, False),
+    "6g: words with question marks": (lambda: b"Subject: =?utf-8?q?" + b"?=20" * 7_900 + b"\r\n\r\nx", False),
+    "37e: names without end": (lambda: _named(b"filename=" + b"a;b" * 95), False),
+    "13f: a date of words": (lambda: HEAD + b"Date: " + b"Mar " * 60 + b"\r\n\r\nx", False),
 }
