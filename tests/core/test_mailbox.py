@@ -205,6 +205,14 @@ def test_a_rewritten_id_is_no_proof_for_anybody_else() -> None:
     assert len(desk.tickets) == 2
 
 
+def test_a_rewritten_id_proves_nothing_for_a_mail_without_a_writer() -> None:
+    desk = Desk(policy=BARE)
+    notice = fetched(desk, ANN, "Help").to(ANNA)[0]
+    renamed(desk, notice, "124@provider.example")
+    out = desk.receive(desk.write("", SUPPORT, "x", in_reply_to="<124@provider.example>", subject="y", envelope={**FETCHED, "mail_from": None}))
+    assert out.codes["thread"].startswith("none")
+
+
 def test_our_own_mail_under_its_own_name_teaches_nothing() -> None:
     desk = Desk(policy=BARE)
     notice = fetched(desk, ANN, "Help").to(ANNA)[0]
@@ -258,6 +266,16 @@ def test_an_answer_sent_from_the_mailbox_joins_its_ticket() -> None:
     assert ticket.last_public == first.rows.messages[0].id, "what went past us is not quoted to others"
     fetched(desk, ANN, "Thank you", in_reply_to=f"<{desk.all.mail_ids[-1].rfc_id}>", subject="words")
     assert len(desk.tickets) == 1
+
+
+def test_a_second_answer_from_the_mailbox_changes_neither_status_nor_holder() -> None:
+    desk = Desk(policy=policy(subaddressing=False, agent="anna"))
+    fetched(desk, ANN, "Help", message_id="<one@cust.example>")
+    straight(desk, ANN, "Ten.", in_reply_to="<one@cust.example>")
+    before = desk.ticket(1)
+    out = straight(desk, ANN, "Eleven.", in_reply_to="<one@cust.example>")
+    assert [e.kind for e in out.rows.events] == ["agent_reply"]
+    assert (desk.ticket(1).status, desk.ticket(1).assignee) == (before.status, before.assignee)
 
 
 def test_without_a_configured_agent_it_is_the_desk_that_answered() -> None:
