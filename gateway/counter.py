@@ -239,13 +239,13 @@ class Counter:
         """Those of ``ids`` that an earlier run has dealt with."""
         assert self.books is not None
         recorder, ids = self._recorder(), [str(i) for i in args.get("ids", ())]
-        yield {"known": self.books.ask(lambda: recorder.known(ids))}
+        yield {"known": self.books.ask(lambda: recorder.known(ids), None)}
 
     def import_lot(self, args: Row) -> Iterator[Row]:
         """Store the lot ``name``, a file in the state directory."""
         assert self.books is not None
         recorder, lot = self._recorder(), lots.read(self.config.state, str(args.get("name", "")))
-        tally = self.books.ask(lambda: recorder.record(lot))
+        tally = self.books.ask(lambda: recorder.record(lot), None)
         yield {"new": tally.new, "known": tally.known, "tickets": tally.tickets, "failed": [list(f) for f in tally.failed]}
 
     def snapshot(self, args: Row) -> Iterator[Row]:

@@ -261,10 +261,10 @@ class _Own:
         return self._recorder.live_tickets()
 
     def known(self, spool_ids: Sequence[str]) -> list[str]:
-        return self.books.ask(lambda: self._recorder.known(spool_ids))
+        return self.books.ask(lambda: self._recorder.known(spool_ids), None)
 
     def record(self, lot: Lot) -> Tally:
-        return self.books.ask(lambda: self._recorder.record(lot))
+        return self.books.ask(lambda: self._recorder.record(lot), None)
 
 
 @contextlib.contextmanager

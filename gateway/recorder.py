@@ -6,8 +6,9 @@ before the frame says that they are stored, as they are for mail that came by th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -19,7 +20,7 @@ from gateway.core.archive_rows import TAG, Archived
 from gateway.core.context import Needs, fold, own
 from gateway.core.policy import Policy
 from gateway.core.proof import rfc_ids
-from gateway.core.rows import Rows
+from gateway.core.rows import Event, Message, Rows
 from gateway.core.sides import recipients
 from gateway.edge.lots import Lot
 from gateway.edge.spool_keep import keep
@@ -116,13 +117,15 @@ def _addresses(mails: Iterable[Archived]) -> Iterable[str]:
 
 def _follow(past: dict[int, Past], rows: Rows) -> None:
     """What was just decided is past for the next conversation of the lot."""
-    moved = {m.id: m for m in rows.messages}
-    for number, known in past.items():
-        past[number] = replace(known, messages=tuple(m for m in known.messages if m.id not in moved))
+    moved = {m.id for m in rows.messages}
+    events: defaultdict[int, list[Event]] = defaultdict(list)
+    messages: defaultdict[int, list[Message]] = defaultdict(list)
     for event in rows.events:
-        before = past.get(event.ticket, Past(events=()))
-        past[event.ticket] = replace(before, events=(*before.events, event))
+        events[event.ticket].append(event)
     for message in rows.messages:
-        if message.ticket is not None:
-            before = past[message.ticket]
-            past[message.ticket] = replace(before, messages=(*before.messages, message))
+        messages[message.ticket or 0].append(message)
+    # A message leaves a ticket only by a redirect, which is an event of that ticket.
+    for ticket, more in events.items():
+        before = past.get(ticket, Past(events=()))
+        kept = [m for m in before.messages if m.id not in moved]
+        past[ticket] = Past(events=(*before.events, *more), messages=(*kept, *messages[ticket]))

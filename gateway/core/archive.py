@@ -208,7 +208,8 @@ def _in_order(said: Sequence[Said], context: Context) -> list[Said]:
         if one.mail is not None and one.mail.mail.message_id:
             place.setdefault(one.mail.mail.message_id, number)
     message = {one.stored.id: number for number, one in enumerate(said) if one.stored is not None}
-    for rfc_id, rows in context.mail_ids.items():
+    for rfc_id in (i for one in said if one.mail is not None for i in rfc_ids(one.mail.mail)):
+        rows = context.mail_ids.get(rfc_id, ())
         here = next((message[row.message] for row in rows if row.role == "self" and row.message in message), None)
         if here is not None:
             place.setdefault(rfc_id, here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,7 @@ bodies = st.lists(
 @given(found=st.lists(bodies, min_size=1, max_size=6), chunk=st.integers(5, 90))
 def test_an_mbox_is_read_as_it_was_written_however_it_is_cut(found: list[list[bytes]], chunk: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """mboxrd: what is written with quoting comes back, also when a chunk ends in the middle of a line."""
-    import mailbox  # only here: an independent writer would not quote as mboxrd does, so the quoting is ours
-    import re
 
-    assert mailbox.mbox
     folder = tmp_path_factory.mktemp("box")
     mails = [b"From: a@x.example\n\n" + b"".join(lines) + b"end\n" for lines in found]
     quoted = [re.sub(rb"(?m)^(>*From )", rb">\1", m) for m in mails]
