@@ -154,7 +154,7 @@ def _ask(config: Config, verb: str, args: dict[str, Any]) -> Iterator[dict[str, 
     with Lock(config.state / "lock"):
         from gateway.counter import offline  # loads DuckDB, which asking need not wait for
 
-        handlers = offline(config)
+        handlers = offline(config, verb)
         if verb not in handlers:
             raise StateError(f"`{verb}` needs a running gateway; start it with: mailwicket serve")
         yield from handlers[verb]({**args, "actor": f"operator:{os.geteuid()}"})

@@ -30,7 +30,7 @@ from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
 from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
-from gateway.edge.store_files import schema_of
+from gateway.edge.store_files import MAIN, schema_of
 from gateway.edge.tables import Cursor
 from gateway.errors import AddressError, MailwicketError, StateError
 from gateway.keeper import Keeper
@@ -334,12 +334,15 @@ class Counter:
             cursor.close()
 
 
-def offline(config: Config) -> dict[str, Handler]:
-    """The reading verbs without a gateway. The caller holds the lock of the state directory."""
+def offline(config: Config, verb: str = "") -> dict[str, Handler]:
+    """The reading verbs without a gateway, and ``snapshot``, which writes beside the database. The caller holds the lock
+    of the state directory."""
+    publishing = verb == "snapshot" and (config.state / MAIN).exists()
     store = Store.open(
-        config.state, memory_limit=config.memory_limit, read_only=True, backup=config.backup.directory
+        config.state, memory_limit=config.memory_limit, read_only=not publishing, backup=config.backup.directory
     )
-    return Counter(config, None, Spool(config.state / "spool"), store).handlers()
+    counter = Counter(config, None, Spool(config.state / "spool"), store)
+    return counter.handlers() | ({"snapshot": counter.snapshot} if publishing else {})
 
 
 def _fetch(cursor: Cursor, sql: str, *parameters: object) -> list[Row]:

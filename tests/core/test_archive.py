@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 START = datetime(2020, 3, 2, 9, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PLAN = Plan(name="1", agents=agents_of(POLICY, ()))
-relaxed = settings(deadline=None, max_examples=60)
+relaxed = settings(deadline=None, max_examples=25)
 
 
 def mail(
