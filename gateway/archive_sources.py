@@ -34,13 +34,10 @@ class Account:
 
 
 def accounts(config: Config, sources: Sequence[str], names: Sequence[str], password_file: Path | None) -> list[Account]:
-    """What ``sources`` and ``names`` call for; asks for a password once an account. StateError with the remedy."""
+    """What ``sources`` (imap:// and imaps://) and ``names`` call for; asks for a password once an account. StateError with the remedy."""
     out = [_configured(config, name) for name in names]
     passwords: dict[str, str] = {}
-    for source in sources:
-        if source.startswith(("imap://", "imaps://")):
-            out.append(_addressed(source, passwords, password_file))
-    return out
+    return [*out, *(_addressed(source, passwords, password_file) for source in sources)]
 
 
 async def download(account: Account, archives: Archives) -> AsyncIterator[Place | Unreadable]:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,7 +28,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.archive_index import Index
-from gateway.archive_sources import Account, accounts, download
 from gateway.config import Config
 from gateway.core.archive import Plan
 from gateway.core.archive_rows import Archived
@@ -37,13 +36,14 @@ from gateway.edge import lots
 from gateway.edge.archive import Archives, Unreadable
 from gateway.edge.control import NotRunning, ask
 from gateway.edge.lock import Lock
-from gateway.edge.lots import Lot
-from gateway.edge.spool import Spool
+from gateway.edge.lots import Lot, Tally
 from gateway.edge.spool_keep import name_of
 from gateway.edge.workers import ParserPool
 from gateway.errors import StateError
-from gateway.recorder import Recorder, Tally
 from gateway.show import clean
+
+if TYPE_CHECKING:   # a dry run of files needs neither IMAP nor DuckDB
+    from gateway.archive_sources import Account
 
 LOT_MAILS = 300
 LOT_BYTES = 12 * 1024 * 1024
@@ -96,8 +96,13 @@ class Desk(Protocol):
 def run(config: Config, options: Options) -> int:
     """Exit code 0, also if single mails could not be read. Raises MailwicketError with the remedy."""
     begun = time.monotonic()
-    named = accounts(config, options.sources, options.mailboxes, options.password_file)
-    paths = [Path(source) for source in options.sources if not source.startswith(("imap://", "imaps://"))]
+    remote = tuple(s for s in options.sources if s.startswith(("imap://", "imaps://")))
+    paths = [Path(source) for source in options.sources if source not in remote]
+    named: list[Account] = []
+    if remote or options.mailboxes:
+        from gateway.archive_sources import accounts
+
+        named = accounts(config, remote, options.mailboxes, options.password_file)
     with tempfile.TemporaryDirectory(prefix="mailwicket-import-") as scratch, contextlib.closing(Archives(Path(scratch))) as archives:
         index = Index(archives, datetime.now(UTC), subject=options.subject, ids=options.dry_run)
         with _bar() as bar:
@@ -122,6 +127,8 @@ async def _scan(index: Index, paths: Sequence[Path], named: Sequence[Account], b
         index.take(found)
         bar.advance(task)
     for account in named:
+        from gateway.archive_sources import download
+
         async for found in download(account, index.archives):
             index.take(found)
             bar.advance(task)
@@ -252,6 +259,8 @@ class _Own:
     """The files themselves; the caller holds the lock."""
 
     def __init__(self, config: Config) -> None:
+        from gateway.edge.spool import Spool
+        from gateway.recorder import Recorder
         from gateway.service import open_books
 
         self.books = open_books(config, Spool(config.state / "spool"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -22,22 +21,12 @@ from gateway.core.policy import Policy
 from gateway.core.proof import rfc_ids
 from gateway.core.rows import Event, Message, Rows
 from gateway.core.sides import recipients
-from gateway.edge.lots import Lot
+from gateway.edge.lots import Lot, Tally
 from gateway.edge.spool_keep import keep
 from gateway.errors import MailwicketError
 from gateway.pipeline import joined
 
 log = structlog.get_logger("mailwicket")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What became of a lot. ``failed`` names the mails of conversations that could not be decided, and why."""
-
-    new: int = 0
-    known: int = 0
-    tickets: int = 0
-    failed: tuple[tuple[str, str], ...] = ()
 
 
 class Recorder:

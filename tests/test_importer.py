@@ -355,7 +355,7 @@ def test_mistakes_are_told_with_their_remedy(
 
 def test_addresses_of_accounts_are_read(config: configuration.Config, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\nmore\n")
-    found = accounts(config, ("imap://ann%40x.example@mail.example/Sent%20Items", "imaps://ann@127.0.0.1:993", "imap://ann@localhost", "box"), (), tmp_path / "password")
+    found = accounts(config, ("imap://ann%40x.example@mail.example/Sent%20Items", "imaps://ann@127.0.0.1:993", "imap://ann@localhost"), (), tmp_path / "password")
     assert [(a.settings.username, a.settings.port, a.settings.tls, a.folders) for a in found] == [
         ("ann@x.example", 993, "implicit", ("Sent Items",)), ("ann", 993, "implicit", ("INBOX",)), ("ann", 143, "none", ("INBOX",)),
     ]

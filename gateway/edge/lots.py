@@ -30,6 +30,16 @@ class Lot:
     raws: dict[str, bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What became of a lot. ``failed`` names the mails of conversations that could not be decided, and why."""
+
+    new: int = 0
+    known: int = 0
+    tickets: int = 0
+    failed: tuple[tuple[str, str], ...] = ()
+
+
 def write(lot: Lot, state: Path, name: str) -> None:
     """Put it where ``read`` finds it. OSError if the disk refuses."""
     folder = state / FOLDER
