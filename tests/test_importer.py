@@ -243,6 +243,24 @@ def test_a_customer_goes_on_where_the_archive_ended(
     assert sorted((r["subject"], r["status"], r["messages"]) for r in rows) == [("And?", "new", 1), ("Old", "closed", 1), ("Printer", "new", 2)]
 
 
+async def test_years_that_were_imported_within_the_hour_are_no_flood(
+    config: configuration.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Eleven unanswered tickets of one customer: his mail of today opens its own, and is acknowledged."""
+    box = mailbox.mbox(tmp_path / "box")
+    for number in range(11):
+        box.add(mail(f"old{number}", ANN, SUPPORT, datetime.now(UTC) - START - (number + 1) * DAY))
+    box.close()
+    await asyncio.to_thread(lambda: imported(config, [str(tmp_path / "box")], capsys=capsys))
+    async with desk(config) as gateway, asyncio.timeout(60):
+        raw = f"From: {ANN}\r\nTo: {SUPPORT}\r\nSubject: Today\r\nMessage-ID: <today@x.example>\r\n\r\nHello.\r\n".encode()
+        await aiosmtplib.send(raw, sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=gateway.doors["smtp"].port, start_tls=False)
+        while not any(b"ann@cust.example" in p.read_bytes() for p in (tmp_path / "out" / "new").glob("*")):
+            await asyncio.sleep(0.05)
+        rows = await asyncio.to_thread(lambda: list(ask(config.control_socket, "tickets", {})))
+    assert [r["subject"] for r in rows if r["tags"] != "imported"] == ["Today"]
+
+
 def test_what_cannot_be_read_is_told_and_stops_nothing(
     config: configuration.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
