@@ -234,6 +234,7 @@ class _Running:
     def __init__(self, config: Config) -> None:
         self._config, self._number = config, itertools.count(1)
         self._prefix = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        lots.sweep(config.state)
 
     def live_tickets(self) -> int:
         return int(next(self._ask("import_state", {}))["live_tickets"])

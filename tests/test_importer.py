@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import mailbox
+import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -390,3 +392,14 @@ def test_a_lot_is_read_only_from_its_place(config: configuration.Config) -> None
     (config.state / lots.FOLDER / "bad.lot").write_bytes(b"\x93\x01")
     with pytest.raises(Damaged, match="run the import again"):
         lots.read(config.state, "bad.lot")
+
+
+def test_what_a_killed_import_left_is_swept_and_a_lot_under_way_is_not(config: configuration.Config) -> None:
+    folder = config.state / lots.FOLDER
+    lots.sweep(config.state)
+    folder.mkdir(parents=True)
+    for name, age in (("old.lot", 7200), ("new.lot", 0)):
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    lots.sweep(config.state)
+    assert [p.name for p in folder.iterdir()] == ["new.lot"]

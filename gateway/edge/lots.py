@@ -6,7 +6,9 @@ the same. The control socket carries its name only, since a line there ends at 8
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from gateway.core.archive_rows import Archived
 from gateway.errors import Damaged, StateError
 
 FOLDER: Final = "import"
+_LEFTOVER_SECONDS = 3600.0
 _NAME = re.compile(r"[0-9A-Za-z-]{1,60}\.lot")
 
 
@@ -45,6 +48,14 @@ def write(lot: Lot, state: Path, name: str) -> None:
     folder = state / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / name).write_bytes(msgspec.msgpack.encode(lot))
+
+
+def sweep(state: Path) -> None:
+    """Remove what a killed import left; one that is at work has no lot of an hour ago."""
+    for leftover in (state / FOLDER).glob("*.lot"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                leftover.unlink()
 
 
 def read(state: Path, name: str) -> Lot:

@@ -166,7 +166,7 @@ class Store:
         return store_read.processed(self._cursor, list(spool_ids))
 
     def pasts(self, tickets: Iterable[int]) -> dict[int, Past]:
-        """What is stored of these tickets, whole; those that are not stored are left out."""
+        """All that is stored of these tickets, for an import that goes on with them; what is not stored is left out."""
         return store_read.pasts(self._cursor, sorted(tickets))
 
     def undelivered(self) -> list[Delivery]:
