@@ -390,7 +390,7 @@ COMMANDS = (
         _argument("--html", dest="body", action="store_const", const="html", help="the same for bare HTML"),
         _JSON,
     )),
-    Command(name="import", run=_import, help="store old mail as tickets with their true times; sends nothing", arguments=(
+    Command(name="import", run=_import, help="make tickets of old mail; sends nothing", arguments=(
         _argument("sources", nargs="*", metavar="SOURCE", help="mbox (.gz too), Maildir, folder, mail, or imap://user@host/Folder"),
         _argument("--shadow", action="store_true",
                   help="history: tell from who wrote when which tickets were solved; without it all of them stay open"),
