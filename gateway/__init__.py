@@ -15,6 +15,10 @@
     restore.py              the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
+    importer.py             mailwicket import: years of old mail in two looks; nothing is sent
+    archive_index.py        the first look: where each mail stands, when it was sent, whom it belongs with
+    archive_sources.py      archives on an IMAP server
+    recorder.py             imported mail into the store, one frame a lot
     cli.py                  the command mailwicket, one row a verb
     show.py                 what the command line shows: tables for people, JSON lines for programs
     demo.py                 make demo: a desk on loopback ports and a day at it
@@ -45,6 +49,10 @@
       identity.py           who wrote it and how sure we are: L0 to L4
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
+      archive.py            what becomes of a conversation of an archive
+      archive_rows.py       the rows of imported mails and tickets
+      shadow.py             when a ticket was solved, reopened, given up: imputed
+      sides.py              who is of the desk and who is a customer, in an archive
       subject.py            subjects without prefixes, ticket keys (RFC 5256 §2.1)
       profile.py            the two ways to be reached, and the addresses of each
       proof.py              what a mail carries that only we could have made
@@ -97,6 +105,7 @@
       bounce_text.py        delivery reports in plain words
       bounce_dialects.py    how mail servers say that a mail did not arrive
       opaque.py             a Mail from the header alone, when nobody could read the rest
+      archive_head.py       the header of an archived mail: its conversation and its time
       compose.py            a draft to an outbox row: rendered once
       html_cut.py           the part of an agent's HTML that was decided to be public
       fields.py             header fields to octets (RFC 5322, 2047, 2231)
@@ -137,6 +146,9 @@
       publish.py            the snapshot that notebooks may read
       backups.py            backups on disk, and which of them are whole
       archive.py            old mail on disk: mbox, Maildir, folders
+      imap_archive.py       all mails of an account's folders, read and left as they are
+      lots.py               a lot of an import on its way to the gateway
+      spool_keep.py         imported mails where the journal's replay finds them
       backup_work.py        copying and proving them, in a process of its own
       aside.py              that process: asked, watched, ended
       control.py            the operator's door: a unix socket

@@ -40,9 +40,9 @@ class Bookkeeper:
         future = asyncio.get_running_loop().run_in_executor(self._thread, lambda: job(*args, **kwargs))
         return await asyncio.shield(future)
 
-    def ask(self, job: Callable[[], T]) -> T:
-        """Run ``job`` on the writer thread and wait for it; for threads beside the event loop."""
-        return self._thread.submit(job).result(ASK_SECONDS)
+    def ask(self, job: Callable[[], T], seconds: float | None = ASK_SECONDS) -> T:
+        """Run ``job`` on the writer thread and wait for it; for threads beside the event loop. None: however long it takes."""
+        return self._thread.submit(job).result(seconds)
 
     def write(self, rows: Rows, raws: Mapping[str, bytes], *, now: datetime, cause: str) -> int:
         """Journal, then store; only on the writer thread. Returns the frame's number.

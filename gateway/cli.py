@@ -154,7 +154,7 @@ def _ask(config: Config, verb: str, args: dict[str, Any]) -> Iterator[dict[str, 
     with Lock(config.state / "lock"):
         from gateway.counter import offline  # loads DuckDB, which asking need not wait for
 
-        handlers = offline(config)
+        handlers = offline(config, verb)
         if verb not in handlers:
             raise StateError(f"`{verb}` needs a running gateway; start it with: mailwicket serve")
         yield from handlers[verb]({**args, "actor": f"operator:{os.geteuid()}"})
@@ -292,11 +292,17 @@ def _explain(args: Args) -> int:
 
 
 def _import(args: Args) -> int:
-    if not args.dry_run:
-        raise Refused("only a dry run is possible so far; add --dry-run to see what an import would make")
-    from gateway.explain import dry_run
+    from gateway.importer import Options, run
 
-    return int(dry_run(_load(args), args.paths, as_json=args.json) or OK)
+    config = _load(args, first_start=not args.dry_run)
+    options = Options(
+        sources=tuple(args.sources), dry_run=args.dry_run, shadow=args.shadow, subject=args.subject,
+        agents=tuple(a for given in args.agents for a in given.split(",")), mailboxes=tuple(args.imap),
+        queue=args.queue, password_file=args.password_file, yes=args.yes, json=args.json,
+    )
+    if not options.sources and not options.mailboxes:
+        raise Refused("name what to import: an mbox, Maildir, folder, mail, imap://user@host/Folder, or --imap NAME")
+    return run(config if args.dry_run else _writable(config), options)
 
 
 def _demo(args: Args) -> int:
@@ -384,9 +390,18 @@ COMMANDS = (
         _argument("--html", dest="body", action="store_const", const="html", help="the same for bare HTML"),
         _JSON,
     )),
-    Command(name="import", run=_import, help="read old mail: which tickets it would become", arguments=(
-        _argument("paths", nargs="+", type=Path, metavar="PATH", help="mbox, Maildir, folder or .eml"),
-        _argument("--dry-run", action="store_true", help="decide, but write nothing"),
+    Command(name="import", run=_import, help="make tickets of old mail; sends nothing", arguments=(
+        _argument("sources", nargs="*", metavar="SOURCE", help="mbox (.gz too), Maildir, folder, mail, or imap://user@host/Folder"),
+        _argument("--shadow", action="store_true",
+                  help="history: tell from who wrote when which tickets were solved; without it all of them stay open"),
+        _argument("--agents", action="append", default=[], metavar="ADDRESS,DOMAIN",
+                  help="who answered, beside the configured agents, their domains, and Sent folders"),
+        _argument("--imap", action="append", default=[], metavar="NAME", help="a configured [[mailbox]], with its Sent folder"),
+        _argument("--subject", action="store_true", help="thread by subject, too, where a reply names no mail"),
+        _argument("--queue", metavar="NAME", help="the queue of mail that was written to none of them; else the first"),
+        _argument("--password-file", type=Path, metavar="FILE", help="the password of imap:// accounts; else you are asked"),
+        _argument("--dry-run", action="store_true", help="thread, but write nothing"),
+        _argument("--yes", action="store_true", help="into a desk that has tickets of its own, too"),
         _JSON,
     )),
     Command(name="version", run=_version, help="print the version"),

@@ -25,16 +25,18 @@ from gateway.core.address import canonical, parse_mailbox
 from gateway.core.context import Needs
 from gateway.core.suppress import revived_by_operator
 from gateway.core.understand import needs
+from gateway.edge import lots
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
 from gateway.edge.spool import Spool, time_of
 from gateway.edge.store import Store
-from gateway.edge.store_files import schema_of
+from gateway.edge.store_files import MAIN, schema_of
 from gateway.edge.tables import Cursor
 from gateway.errors import AddressError, MailwicketError, StateError
 from gateway.keeper import Keeper
 from gateway.keeper import rows as backup_rows
 from gateway.pipeline import Rooms
+from gateway.recorder import Recorder
 
 Row = dict[str, Any]
 Handler = Callable[[Row], Iterable[Row]]
@@ -97,6 +99,7 @@ class Counter:
         }
         writing: dict[str, Handler] = {
             "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
+            "import_state": self.import_state, "import_known": self.import_known, "import_lot": self.import_lot,
         }
         return reading | writing if self.books else reading
 
@@ -228,6 +231,23 @@ class Counter:
         for code, detail in rehearse.told(decision):
             yield {"code": code, "detail": detail}
 
+    def import_state(self, args: Row) -> Iterator[Row]:
+        """Whether the desk has a life of its own already."""
+        yield {"live_tickets": self._recorder().live_tickets()}
+
+    def import_known(self, args: Row) -> Iterator[Row]:
+        """Those of ``ids`` that an earlier run has dealt with."""
+        assert self.books is not None
+        recorder, ids = self._recorder(), [str(i) for i in args.get("ids", ())]
+        yield {"known": self.books.ask(lambda: recorder.known(ids), None)}
+
+    def import_lot(self, args: Row) -> Iterator[Row]:
+        """Store the lot ``name``, a file in the state directory."""
+        assert self.books is not None
+        recorder, lot = self._recorder(), lots.read(self.config.state, str(args.get("name", "")))
+        tally = self.books.ask(lambda: recorder.record(lot), None)
+        yield {"new": tally.new, "known": tally.known, "tickets": tally.tickets, "failed": [list(f) for f in tally.failed]}
+
     def snapshot(self, args: Row) -> Iterator[Row]:
         """Publish now what reports and notebooks read."""
         policy = self.config.policy
@@ -238,6 +258,10 @@ class Counter:
         yield {"snapshot": str(file), "bytes": file.stat().st_size}
 
     # --- Parts ---
+
+    def _recorder(self) -> Recorder:
+        assert self.books is not None
+        return Recorder(self.books, self.config.policy)
 
     def _safety(self) -> Row:
         """The newest backup, and what waits to be let go."""
@@ -310,12 +334,15 @@ class Counter:
             cursor.close()
 
 
-def offline(config: Config) -> dict[str, Handler]:
-    """The reading verbs without a gateway. The caller holds the lock of the state directory."""
+def offline(config: Config, verb: str = "") -> dict[str, Handler]:
+    """The reading verbs without a gateway, and ``snapshot``, which writes beside the database. The caller holds the lock
+    of the state directory."""
+    publishing = verb == "snapshot" and (config.state / MAIN).exists()
     store = Store.open(
-        config.state, memory_limit=config.memory_limit, read_only=True, backup=config.backup.directory
+        config.state, memory_limit=config.memory_limit, read_only=not publishing, backup=config.backup.directory
     )
-    return Counter(config, None, Spool(config.state / "spool"), store).handlers()
+    counter = Counter(config, None, Spool(config.state / "spool"), store)
+    return counter.handlers() | ({"snapshot": counter.snapshot} if publishing else {})
 
 
 def _fetch(cursor: Cursor, sql: str, *parameters: object) -> list[Row]:

@@ -1,4 +1,4 @@
-"""``mailwicket explain`` and ``import --dry-run``: what would be read, threaded, decided, and why.
+"""``mailwicket explain``: what would be read, threaded, decided, and why.
 
 Nothing is stored. Mails go through the same guarded parser processes and the same pure rooms as in
 the gateway. With a gateway running, ``explain`` is answered from its store; without one a mail meets
@@ -10,23 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from gateway.config import Config
 from gateway.core.classify import classify
 from gateway.core.context import Context
-from gateway.core.conversation import Keys, conversations
 from gateway.core.model import Classification, Envelope, Mail, Report
 from gateway.core.quote import split_reply
-from gateway.edge.archive import messages
 from gateway.edge.control import NotRunning, ask
 from gateway.edge.frames import plain_mail
 from gateway.edge.rules import RuleBook
@@ -201,53 +198,3 @@ def _steps(mail: Mail, config: Config) -> tuple[list[tuple[str, str]], str]:
         decision = explain(spooled(mail, config.policy), Context(), rooms, now=datetime.now(UTC))
         return told(decision), "an empty desk: no gateway runs here, so no ticket is known"
     return [(row["code"], row["detail"]) for row in rows], "the running gateway, with all its tickets"
-
-
-# --- Archives -------------------------------------------------------------------------------
-
-
-def dry_run(config: Config, paths: Sequence[Path], *, as_json: bool) -> int:
-    """Thread the mails of archives into conversations and print (message id, ticket) of each."""
-    mails = asyncio.run(_archive(config, paths, progress=sys.stderr.isatty()))
-    keys = [
-        Keys(ref=m.message_id or f"{m.sha256}@sha256.invalid", in_reply_to=m.in_reply_to, references=m.references)
-        for m in mails
-    ]
-    tickets = conversations(keys)
-    if as_json:
-        for mail, ticket in zip(mails, tickets, strict=True):
-            sys.stdout.write(json.dumps({"message_id": mail.message_id, "ticket": str(ticket)}) + "\n")
-        return 0
-    table = Table("ticket", "mails", "subject")
-    for ticket, group in _groups(mails, tickets):
-        table.add_row(str(ticket), str(len(group)), Text(clean(group[0].subject)))
-    Console().print(table)
-    return 0
-
-
-def _groups(mails: Sequence[Mail], tickets: Sequence[int]) -> Iterator[tuple[int, list[Mail]]]:
-    found: dict[int, list[Mail]] = {}
-    for mail, ticket in zip(mails, tickets, strict=True):
-        found.setdefault(ticket, []).append(mail)
-    yield from found.items()
-
-
-async def _archive(config: Config, paths: Sequence[Path], *, progress: bool) -> list[Mail]:
-    pool = ParserPool(max(2, config.workers))
-    await pool.start()
-    mails: list[Mail] = []
-    try:
-        with Progress(console=Console(stderr=True), disable=not progress) as bar:
-            task = bar.add_task("reading", total=None)
-            batch: list[bytes] = []
-            for raw in messages(paths):
-                batch.append(raw)
-                if len(batch) == AT_ONCE:
-                    mails += await pool.parse_many(batch)
-                    bar.advance(task, len(batch))
-                    batch = []
-            mails += await pool.parse_many(batch)
-            bar.advance(task, len(batch))
-    finally:
-        await pool.close()
-    return mails

@@ -58,25 +58,31 @@ def open_mailboxes(config: Config, spool: Spool, knows: Callable[[str], bool]) -
     return [_open(account, config, folder, spool, knows) for account in config.accounts]
 
 
-def _open(
-    account: Account, config: Config, folder: Path, spool: Spool, knows: Callable[[str], bool]
-) -> Watched:
+def reading(account: Account, config: Config) -> tuple[MailboxSettings, TokenSource | None]:
+    """What a connection that reads the account is told. OSError if a secret cannot be read."""
     password = first_line(account.password_file)
-    tokens = _tokens(account, folder / f"{account.name}.refresh") if password is None else None
-    cafile = str(account.cafile) if account.cafile else None
+    tokens = _tokens(account, config.state / FOLDER / f"{account.name}.refresh") if password is None else None
     settings = MailboxSettings(
-        name=account.name, host=account.imap.host, port=account.imap.port, tls=account.imap_tls, cafile=cafile,
+        name=account.name, host=account.imap.host, port=account.imap.port, tls=account.imap_tls,
+        cafile=str(account.cafile) if account.cafile else None,
         username=account.username, password=password, oauth=tokens.settings if tokens else None,
         folder=account.folder, sent_folder=account.sent_folder, move_to=account.move_to, start=account.start,
         poll_seconds=account.poll_seconds, max_size=config.listen.max_size,
     )
+    return settings, tokens
+
+
+def _open(
+    account: Account, config: Config, folder: Path, spool: Spool, knows: Callable[[str], bool]
+) -> Watched:
+    settings, tokens = reading(account, config)
     watch = Mailbox(
         settings, spool, CursorFile(folder / f"{account.name}.cursor"), rcpt=account.address, knows=knows, tokens=tokens,
         sent_cursor=CursorFile(folder / f"{account.name}.sent.cursor") if account.sent_folder else None,
     )
     carrier = Smarthost(SmarthostSettings(
-        host=account.smtp.host, port=account.smtp.port, helo=config.policy.host, tls=account.smtp_tls, cafile=cafile,
-        username=account.username, password=password or "", tokens=tokens,
+        host=account.smtp.host, port=account.smtp.port, helo=config.policy.host, tls=account.smtp_tls,
+        cafile=settings.cafile, username=account.username, password=settings.password or "", tokens=tokens,
     ))
     return Watched(name=account.name, address=account.address, watch=watch, carrier=carrier)
 

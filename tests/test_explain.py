@@ -1,4 +1,4 @@
-"""explain and import --dry-run: what is printed for programs and for people, with and without a gateway."""
+"""explain: what is printed for programs and for people, with and without a gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from gateway import config as configuration
 from gateway.demo import TOML, desk
-from gateway.explain import dry_run, explain_files
+from gateway.explain import explain_files
 
 MAIL = (
     "From: =?utf-8?q?J=C3=B6rg?= <joerg@cust.example>\r\nTo: support@acme.example\r\nSubject: Re: [ABC-1] Printer\r\n"
@@ -81,19 +81,6 @@ async def test_a_running_gateway_explains_with_the_tickets_it_has(
             assert "the running gateway" in shown
             assert "appended ABC-1" in shown
             assert "joerg@cust.example (ack)" not in shown
-
-
-def test_an_archive_is_threaded_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "mails"
-    folder.mkdir()
-    (folder / "1.eml").write_bytes(b"From: a@x.example\r\nMessage-ID: <1@x>\r\nSubject: one\r\n\r\nx\r\n")
-    (folder / "2.eml").write_bytes(b"From: b@x.example\r\nMessage-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\n\r\ny\r\n")
-    (folder / "3.eml").write_bytes(b"From: c@x.example\r\nMessage-ID: <3@x>\r\nSubject: one\r\n\r\nz\r\n")
-    assert dry_run(config(tmp_path), [folder], as_json=True) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [r["message_id"] for r in rows] == ["1@x", "2@x", "3@x"]
-    assert rows[0]["ticket"] == rows[1]["ticket"] != rows[2]["ticket"]
-    assert not (tmp_path / "state" / "mailwicket.duckdb").exists()
 
 
 def test_a_bounce_says_whom_it_is_about_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

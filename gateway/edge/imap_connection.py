@@ -133,8 +133,10 @@ class Connection:
         answer: Response = await self._answer(self._wire.xoauth2(self._settings.username, token), "XOAUTH2")
         return answer
 
-    async def select(self, folder: str) -> Selected:
-        answer = await self._answer(self._wire.select(folder_name(folder)), f"SELECT {folder}")
+    async def select(self, folder: str, *, read_only: bool = False) -> Selected:
+        """Open a folder; ``read_only`` by EXAMINE, so that nothing in it can change (RFC 3501 §6.3.2)."""
+        ask = self._wire.examine if read_only else self._wire.select
+        answer = await self._answer(ask(folder_name(folder)), f"SELECT {folder}")
         if answer.result != "OK":
             raise Doubt(f"SELECT {folder} refused: {printable(_last(answer))}: check the folder's name")
         said = b"\n".join(self._wire.heard)

@@ -18,7 +18,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from aioimaplib.aioimaplib import CONNECTED, Command, IMAP4ClientProtocol, literal_data_re
+from aioimaplib.aioimaplib import CONNECTED, SELECTED, Command, IMAP4ClientProtocol, Response, literal_data_re
 
 MOST_LINES = 1000           # of one answer; the library's work grows with their square
 ANSWER = 1 << 20            # octets of an answer that carries no mail
@@ -112,6 +112,13 @@ class Wire(IMAP4ClientProtocol):
             await super().welcome(command)
         except Exception as error:  # noqa: BLE001  # nobody awaits this task.
             self.fail(f"the greeting was followed by nonsense ({type(error).__name__})")
+
+    async def examine(self, mailbox: str) -> Response:
+        """SELECT for readers; the library knows the command, but not that a folder is open after it."""
+        answer: Response = await self.simple_command("EXAMINE", mailbox)
+        if answer.result == "OK":
+            self.state = SELECTED
+        return answer
 
     async def capability(self) -> None:
         await super().capability()

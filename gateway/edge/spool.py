@@ -61,7 +61,16 @@ class Ulids:
         with self._lock:
             same_or_earlier = fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS
             self._last = number = self._last + 1 if same_or_earlier else fresh
-        return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
+        return _in_digits(number)
+
+
+def encoded(millis: int, rest: int) -> SpoolId:
+    """The spool id of a time in Unix milliseconds and 80 more bits."""
+    return _in_digits(millis << _RANDOM_BITS | rest)
+
+
+def _in_digits(number: int) -> SpoolId:
+    return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def time_of(spool_id: SpoolId) -> datetime:

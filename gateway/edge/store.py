@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 import structlog
 
+from gateway.core.archive import Past
 from gateway.core.context import Context, Needs
 from gateway.core.rows import Delivery, OutboxRow, Rows
 from gateway.edge import store_read
@@ -163,6 +164,10 @@ class Store:
     def processed(self, spool_ids: Iterable[str]) -> list[str]:
         """Those of ``spool_ids`` that are decided already."""
         return store_read.processed(self._cursor, list(spool_ids))
+
+    def pasts(self, tickets: Iterable[int]) -> dict[int, Past]:
+        """All that is stored of these tickets, for an import that goes on with them; what is not stored is left out."""
+        return store_read.pasts(self._cursor, sorted(tickets))
 
     def undelivered(self) -> list[Delivery]:
         """Everything that is neither sent nor given up, oldest first."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.core.address import domain
+from gateway.core.archive import CAUSE
 from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, SentMail, StoredMail
 from gateway.core.model import Reason
 from gateway.core.rows import MailId, Message, MessageText, Participant, Person, Suppression, Ticket
@@ -183,10 +184,11 @@ class _Load:
         return _grouped((m.body_key, m) for m in found if m.body_key in self.needs.body_keys)
 
     def _opened(self) -> dict[str, tuple[int, ...]]:
+        """What came by mail; an import records years within the hour, and is no flood."""
         rows = self._ask(
             "SELECT actor, ticket FROM event WHERE recorded_at >= $2 AND kind = 'created'"
-            " AND actor IN (SELECT unnest($1::BIGINT[])) ORDER BY seq",
-            self.persons, naive(self.now - OPENED),
+            " AND actor IN (SELECT unnest($1::BIGINT[])) AND NOT starts_with(cause, $3) ORDER BY seq",
+            self.persons, naive(self.now - OPENED), CAUSE,
         )
         return _grouped((self.persons[actor].address, ticket) for actor, ticket in rows)
 

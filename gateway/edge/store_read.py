@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.rows import Delivery, OutboxRow
+from gateway.core.archive import Past
+from gateway.core.rows import Delivery, Event, Message, OutboxRow
 from gateway.edge.store_files import Files, schema_of
-from gateway.edge.tables import DELIVERY, OUTBOX, OUTBOX_TEXT, Cursor
+from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, Cursor
 
 DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
@@ -24,6 +26,19 @@ def processed(cursor: Cursor, spool_ids: list[str]) -> list[str]:
         [spool_ids],
     ).fetchall()
     return [spool_id for (spool_id,) in rows]
+
+
+def pasts(cursor: Cursor, tickets: list[int]) -> dict[int, Past]:
+    """All events and messages of these tickets, in order."""
+    if not tickets:
+        return {}
+    events: defaultdict[int, list[Event]] = defaultdict(list)
+    messages: defaultdict[int, list[Message]] = defaultdict(list)
+    for event in EVENT.fetch(cursor, "ticket IN (SELECT unnest($1::BIGINT[])) ORDER BY seq", tickets):
+        events[event.ticket].append(event)
+    for message in MESSAGE.fetch(cursor, "list_contains($1::BIGINT[], ticket) ORDER BY id", tickets):
+        messages[message.ticket or 0].append(message)
+    return {n: Past(events=tuple(found), messages=tuple(messages[n])) for n, found in events.items()}
 
 
 def undelivered(cursor: Cursor) -> list[Delivery]:

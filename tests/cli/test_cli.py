@@ -37,7 +37,7 @@ def test_help_has_one_line_for_every_command() -> None:
         assert re.search(rf"^    {command.name}\s+{re.escape(command.help)}$", told.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("args", [(), ("frob",), ("tickets", "--frob"), ("show",), ("import", ".")])
+@pytest.mark.parametrize("args", [(), ("frob",), ("tickets", "--frob"), ("show",), ("import",)])
 def test_a_wrong_command_line_is_2(args: tuple[str, ...]) -> None:
     told = run(*args)
     assert told.returncode == USAGE

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.conversation import Keys, conversations
+from gateway.core.conversation import Conversations, Keys, Letter, by_subject, conversations, own_time
 
 relaxed = settings(deadline=None, max_examples=80)
 
@@ -89,3 +92,65 @@ def test_groups_are_those_of_a_plain_graph_search(mails: list[Keys]) -> None:
         for other, reach, n in zip(mails, sets, numbers, strict=True):
             assert (number == n) == (one.ref in reach)
     assert list(dict.fromkeys(numbers)) == list(range(len(set(numbers))))
+
+
+# --- When -----------------------------------------------------------------------------------
+
+MONDAY = datetime(2020, 3, 2, 9, 0, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NOW = MONDAY + 400 * DAY
+
+
+@pytest.mark.parametrize(("date", "first", "last", "given", "expected"), [
+    (0 * HOUR, HOUR, 2 * HOUR, None, 0 * HOUR),
+    (3 * HOUR, HOUR, 2 * HOUR, None, 2 * HOUR),
+    (-30 * HOUR, HOUR, 2 * HOUR, None, HOUR),
+    (-20 * HOUR, HOUR, 2 * HOUR, None, -20 * HOUR),
+    (None, HOUR, 2 * HOUR, 5 * HOUR, 2 * HOUR),
+    (None, None, None, 5 * HOUR, 5 * HOUR),
+    (None, None, None, None, None),
+    (-60 * 365 * DAY, None, None, 5 * HOUR, 5 * HOUR),
+    (500 * DAY, None, None, None, None),
+    (400.5 * DAY, None, None, None, 400 * DAY),
+    (0 * HOUR, None, None, 5 * HOUR, 0 * HOUR),
+], ids=[
+    "Date", "a clock that is fast", "a clock that is days slow", "written in the evening, sent in the morning", "no Date",
+    "only the archive knows", "nobody knows", "a clock without a battery", "the future", "a zone that was mistaken", "no servers",
+])
+def test_when_a_mail_was_sent(
+    date: timedelta | None, first: timedelta | None, last: timedelta | None, given: timedelta | None, expected: timedelta | None
+) -> None:
+    at = [None if t is None else MONDAY + t for t in (date, first, last, given)]
+    assert own_time(*at, NOW) == (None if expected is None else MONDAY + expected)
+
+
+# --- By subject -----------------------------------------------------------------------------
+
+
+def letter(ref: str, day: float, sender: str, to: str, base: str = "toner is empty", *, answers: bool = True) -> Letter:
+    return Letter(ref=ref, at=MONDAY + day * DAY, base=base, answers=answers, sender=sender, people=frozenset((sender, to)))
+
+
+QUESTION = letter("q", 0, "ann", "desk", answers=False)
+
+
+@pytest.mark.parametrize(("others", "pairs"), [
+    ([letter("a", 1, "desk", "ann")], [("a", "q")]),
+    ([letter("a", 1, "desk", "ann"), letter("b", 29, "ann", "desk")], [("a", "q"), ("b", "a")]),
+    ([letter("a", 31, "desk", "ann")], []),
+    ([letter("a", 1, "ben", "desk")], []),
+    ([letter("a", 1, "desk", "ben")], []),
+    ([letter("a", 1, "desk", "ann", answers=False)], []),
+    ([letter("a", 1, "desk", "ann", "another")], []),
+    ([letter("h", 0, "ann", "desk", "hi", answers=False), letter("a", 1, "desk", "ann", "hi")], []),
+], ids=["an answer", "the newest", "too late", "a stranger", "to a stranger", "no reply", "another subject", "too short"])
+def test_a_subject_ties_a_reply_to_the_mail_it_answers(others: list[Letter], pairs: list[tuple[str, str]]) -> None:
+    assert list(by_subject([*others[::-1], QUESTION])) == pairs
+
+
+def test_groups_can_be_joined_late() -> None:
+    groups = Conversations()
+    one, other = groups.add(mail("a@x")), groups.add(mail("b@x"))
+    assert groups.root(one) != groups.root(other)
+    groups.join("a@x", "b@x")
+    assert groups.root(one) == groups.root(other)
