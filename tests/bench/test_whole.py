@@ -42,8 +42,8 @@ def test_the_way_of_a_mail_is_measured_on_both_stores(tmp_path: Path) -> None:
     )
     lines = {(line["what"], line["store"]): line for line in found["lines"]}     # type: ignore[attr-defined]
     for store in ("empty", "50"):
-        for what in ("start to first 250", "memory at rest", "from a full spool, sending meanwhile", "all processes, accept to sent"):
+        for what in ("start to first 250", "memory at rest", "from a full spool, mail of ours queued", "all processes, accept to commit"):
             assert lines[what, store]["value"] > 0
-        assert "24 acknowledged, 16 joined a ticket, 0 not applied" in lines["the same until all mail of ours was sent", store]["note"]
+        assert "24 acknowledged, 16 joined a ticket, 0 not applied" in lines["then sending what they caused", store]["note"]
     assert lines["rate with a past / on an empty store", "50"]["bar"] == 0.7
     assert found["cores"] == str(os.cpu_count())

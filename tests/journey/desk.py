@@ -335,7 +335,7 @@ class Desk:
         return list(ask(self.state / "control.sock", verb, arguments))
 
     def tickets(self) -> list[Row]:
-        return self.ask("tickets")
+        return self.ask("tickets", limit=10_000)
 
     def ticket(self, subject: str) -> Row:
         """The ticket whose subject is ``subject``, once there is one."""

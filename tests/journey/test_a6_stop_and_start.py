@@ -42,7 +42,7 @@ def test_sigterm_during_traffic_loses_nothing_and_doubles_nothing(
         wanted = sorted(subject for one in sending for subject in one.result())
     assert len(wanted) >= 2 * CLIENTS
     desk.start()
-    until(lambda: len(desk.tickets()) >= len(wanted), "a ticket for each mail", 30)
+    until(lambda: len(desk.tickets()) >= len(wanted), "a ticket for each mail", 120)
     desk.quiet()
     assert sorted(t["subject"] for t in desk.tickets()) == wanted, "each once"
     assert sorted(m.subject.partition("] ")[2] for m in ann.mails()) == wanted, "each acknowledged once"
