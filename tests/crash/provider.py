@@ -178,13 +178,17 @@ class Submission:
 
     async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
-        name = make_msgid(domain="mail.provider.example")
-        await asyncio.to_thread(self._save, _MESSAGE_ID.sub(f"Message-ID: {name}".encode(), envelope.content, count=1))
-        self.names.append(name)
-        self.taken.append((envelope.rcpt_tos[0], envelope.content))
+        await asyncio.to_thread(self._take, envelope.rcpt_tos[0], envelope.content)
         if kill := self._armed.pop("DATA", None):
             kill()
         return "250 OK"
+
+    def _take(self, recipient: str, content: bytes) -> None:
+        """In one go: aiosmtpd cancels the handler when the client dies, and a copy in Sent must not go uncounted."""
+        name = make_msgid(domain="mail.provider.example")
+        self._save(_MESSAGE_ID.sub(f"Message-ID: {name}".encode(), content, count=1))
+        self.names.append(name)
+        self.taken.append((recipient, content))
 
     def close(self) -> None:
         self._controller.stop()
