@@ -5,8 +5,10 @@ The mails are other projects' test suites, read in place where they are present 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.edge.archive import messages
+from gateway.edge.archive import Archives, Place
 from gateway.mime.parse import parse
 from tests.crash.process import DESK, Books, Peer, Site
 
@@ -59,7 +61,9 @@ class Corpus:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     files = sorted(THREADS.rglob("*.eml"))
     others = sorted(file for file in CORPUS.rglob("*.eml") if THREADS not in file.parents)
-    mails = [_wire(raw) for raw in messages([*files, *others, *sorted(THREADS.rglob("*.mbox"))])]
+    with tempfile.TemporaryDirectory() as scratch, contextlib.closing(Archives(Path(scratch))) as archives:
+        found = archives.scan([*files, *others, *sorted(THREADS.rglob("*.mbox"))])
+        mails = [_wire(archives.read(place)) for place in found if isinstance(place, Place)]
     site = Site(tmp_path_factory.mktemp("corpus"))
     try:
         first, after_first, log_first = _deliver(site, mails)
