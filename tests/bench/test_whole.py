@@ -27,6 +27,7 @@ def bench(*words: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.soak
 @pytest.mark.servers
 def test_accept_is_measured_beside_postfix(tmp_path: Path) -> None:
     lines = bench("--quick", "--only", "accept", "--seconds", "0.1", "--sessions", "4", str(tmp_path / "out.json"))["lines"]
@@ -35,6 +36,7 @@ def test_accept_is_measured_beside_postfix(tmp_path: Path) -> None:
     assert all(line["value"] > 0 and line["met"] == (line["value"] >= 0.8) for line in ratios)
 
 
+@pytest.mark.soak
 @pytest.mark.servers
 def test_the_way_of_a_mail_is_measured_on_both_stores(tmp_path: Path) -> None:
     found = bench(

@@ -117,7 +117,7 @@ def to_a_customer(mail: Received, provider: Provider) -> None:
 # --- Stories --------------------------------------------------------------------------------
 
 
-@at(PROVIDERS, WITH_SUBADDRESSES, REWRITING)
+@at(PROVIDERS, WITH_SUBADDRESSES)
 def test_life_of_a_ticket_in_a_mailbox(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, eve: Mailbox, anna: Mailbox, bert: Mailbox
 ) -> None:
@@ -269,7 +269,7 @@ def test_what_people_send_straight_from_the_mailbox_is_on_the_ticket(
     nothing_counts_twice(desk, ann, ben, anna, bert)
 
 
-@at(SENT_WATCHED, PLAIN)
+@at(SENT_WATCHED)
 def test_two_copies_in_sent_and_one_in_the_inbox_are_one_answer(
     open_mailbox: Open, town: MailboxTown, provider: Provider, ann: Mailbox, ben: Mailbox, anna: Mailbox
 ) -> None:
