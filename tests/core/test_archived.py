@@ -353,6 +353,15 @@ def test_an_answer_found_later_is_told_in_its_place() -> None:
     assert not store.past(1).messages
 
 
+def test_a_ticket_that_agents_began_keeps_its_customer_when_it_is_told_anew() -> None:
+    store = Store()
+    store.run([mail(1, ANNA, f"{SUPPORT}, {ANN}", 0 * HOUR), mail(3, ANN, SUPPORT, 4 * HOUR, 1)])
+    store.run([mail(2, ANNA, ANN, 2 * HOUR, 1)])
+    again = store.context.tickets[2]
+    assert store.context.tickets[1].merged_into == 2
+    assert store.context.persons[again.requester or 0].address == ANN
+
+
 def test_what_is_void_stays_so() -> None:
     store = Store()
     store.run([QUESTION])

@@ -117,3 +117,7 @@ def test_a_robot_that_answers_every_second_gets_no_more_than_the_budget_in_a_day
             mails += 1
             context = replace(context, automatic=(*context.automatic, AutoSent(address=BOB, ticket=second + 1, kind="ack", at=now)))
     assert mails == POLICY.budgets.acks_per_address_day
+
+
+def test_what_belongs_to_no_ticket_has_no_budget_of_one() -> None:
+    assert why_no_automatic(BOB, None, Context(), POLICY, NOW) is None
