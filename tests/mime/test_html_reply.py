@@ -45,7 +45,7 @@ def test_an_outlook_header_in_a_language_nobody_knows_ends_the_reply() -> None:
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from([
     "<div>", "</div>", '<div class="gmail_attr">', '<div class="yahoo_quoted">', "<span>", "</span>", '<span id="OLK_SRC_BODY_SECTION">',
-    "<blockquote>", "</blockquote>", "<br>", '<hr id="stopSpelling">', "<pre>", "</pre>", "<li>", "<td>", "word", "&lt;b&gt;", '"', "<", ">",
+    "<blockquote>", "</blockquote>", "<br>", '<hr id="stopSpelling">', "<pre>", "</pre>", "<li>", "<td>", "word", "&lt;b&gt;", '"', "< ", ">",   # "<word" would begin a tag
 ]), max_size=30).map("".join))
 def test_no_word_is_lost_and_no_tag_is_shown(html: str) -> None:
     text = html_to_text(html)
