@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("kills", [
-    pytest.param(environment_number("MAILWICKET_KILLS", 2), id="some"),
+    pytest.param(environment_number("MAILWICKET_KILLS", 5), id="some", marks=pytest.mark.soak),
     pytest.param(40, id="many", marks=pytest.mark.soak),
 ])
 def test_backups_survive_the_death_of_the_gateway(tmp_path: Path, kills: int) -> None:

@@ -89,6 +89,7 @@ def counted(site: Site) -> tuple[int, int, int]:
         return row[0], row[1], row[2]
 
 
+@pytest.mark.soak
 def test_an_import_that_is_killed_again_and_again_ends_as_one_that_was_not(site: Site, tmp_path: Path) -> None:
     seed = int.from_bytes(os.urandom(4))
     print(f"seed {seed}")
