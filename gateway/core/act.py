@@ -87,6 +87,15 @@ def set_status(ledger: Ledger, ticket: int, after: Status, actor: Actor) -> None
     )
 
 
+def first_answer(ledger: Ledger, ticket: int, actor: Actor, policy: Policy) -> None:
+    """A new ticket that is answered is open; who answers first takes it, so that the customer's next mail reaches one person."""
+    state = ledger.ticket(ticket)
+    if state.status == "new":
+        set_status(ledger, ticket, "open", actor)
+    if state.assignee is None and actor.agent is not None:
+        _assign(ledger, ticket, "me", actor, policy)
+
+
 def _status(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
     set_status(ledger, ticket, STATUSES[args], actor)   # the grammar admits no other word
 
@@ -147,11 +156,10 @@ def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
     )
     ledger.event(into, "merged_from", actor=actor.person, actor_kind=actor.kind, after=str(ticket), cause=actor.cause)
     for follower in ledger.followers(ticket):
-        if ledger.participant(into, follower.person, "holder" if follower.role == "holder" else "cc"):
-            ledger.event(
-                into, "participant_added", actor=actor.person, actor_kind=actor.kind, after=str(follower.person),
-                cause=actor.cause,
-            )
+        ledger.join(
+            into, follower.person, "holder" if follower.role == "holder" else "cc", actor=actor.person,
+            actor_kind=actor.kind, cause=actor.cause,
+        )
 
 
 def _revive(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:

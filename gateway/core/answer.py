@@ -123,19 +123,13 @@ def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> l
     """The public answer: to the customers, who see the last public message below it."""
     ledger, policy = case.ledger, case.policy
     actor = act.Actor(kind="agent", person=case.author(), agent=agent)
-    before = ledger.ticket(ticket)
     drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=relay.on_to_or_cc(case.spooled.mail))
     if not drafts:
         ledger.why("nobody_to_tell", "every customer on this ticket already has this mail")
     ledger.event(
         ticket, "agent_reply", actor=actor.person, actor_kind="agent", message=content.message, is_public=True
     )
-    if before.status == "new":
-        act.set_status(ledger, ticket, "open", actor)
-    if before.assignee is None:
-        # Who answers first takes the ticket, so that the customer's next mail reaches one person.
-        take = Command(name="assign", args="me", line="(the first answer takes the ticket)")
-        act.carry_out((take,), ticket, ledger, actor, policy)
+    act.first_answer(ledger, ticket, actor, policy)
     return drafts
 
 

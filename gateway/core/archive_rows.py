@@ -180,8 +180,8 @@ class Scribe:
         kind: ActorKind = "customer" if person == ledger.ticket(ticket).requester else "collaborator"
         ledger.event(ticket, "customer_reply", actor=person, actor_kind=kind, message=message, is_public=True)
         asked = ledger.address(person) in self._known(ticket) if person is not None else False
-        if person is not None and ledger.participant(ticket, person, "cc" if asked else "holder"):
-            ledger.event(ticket, "participant_added", actor=person, actor_kind=kind, after=str(person))
+        if person is not None:
+            ledger.join(ticket, person, "cc" if asked else "holder", actor=person, actor_kind=kind)
 
     def _take(self, ticket: int, one: Said, person: int | None) -> None:
         """The first public answer takes the ticket, if a configured agent gave it."""

@@ -184,8 +184,8 @@ def _append(case: Case, state: Ticket) -> Decision:
         state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True, is_auto=is_auto
     )
     holder = _foreign_holder(case)
-    if author is not None and ledger.participant(state.id, author, "holder" if who == "collaborator" else "cc"):
-        ledger.event(state.id, "participant_added", actor=author, actor_kind=who, after=str(author))
+    if author is not None:
+        ledger.join(state.id, author, "holder" if who == "collaborator" else "cc", actor=author, actor_kind=who)
     outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
     if state.status in WAITING and not is_auto and not outside:
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
@@ -262,11 +262,7 @@ def _join_copied(case: Case, ticket: int) -> list[str]:
         known = {case.ledger.address(f.person) for f in case.ledger.followers(ticket)}
         return [a for a in others if a not in known]
     for address in others:
-        person = case.ledger.person(address)
-        if case.ledger.participant(ticket, person, "cc"):
-            case.ledger.event(
-                ticket, "participant_added", actor=case.author(), actor_kind="customer", after=str(person)
-            )
+        case.ledger.join(ticket, case.ledger.person(address), "cc", actor=author, actor_kind="customer")
     return []
 
 

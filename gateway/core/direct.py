@@ -11,7 +11,6 @@ from gateway.core import act, relay
 from gateway.core.address import canonical
 from gateway.core.case import DEAD, Case, link, store
 from gateway.core.decision import Decision, Draft
-from gateway.core.model import Command
 from gateway.core.proof import ADDRESSES_READ, own_mark
 from gateway.core.rows import SentId, Ticket
 from gateway.core.subject import ticket_subject
@@ -98,23 +97,14 @@ def _join(case: Case, state: Ticket, outside: list[str]) -> Decision:
 
 
 def _take(case: Case, ticket: int) -> None:
-    """As with any first answer: the ticket is open, and whoever gave it has it."""
-    ledger, actor = case.ledger, act.Actor(kind="agent", person=case.author(), agent=case.agent)
-    state = ledger.ticket(ticket)
-    if state.status == "new":
-        act.set_status(ledger, ticket, "open", actor)
-    if state.assignee is None and case.agent is not None:
-        take = Command(name="assign", args="me", line="(the first answer takes the ticket)")
-        act.carry_out((take,), ticket, ledger, actor, case.policy)
+    actor = act.Actor(kind="agent", person=case.author(), agent=case.agent)
+    act.first_answer(case.ledger, ticket, actor, case.policy)
 
 
 def _join_recipients(case: Case, ticket: int, addresses: list[str]) -> None:
     for address in addresses:
         person = case.ledger.person(address, _name_of(case, address))
-        if case.ledger.participant(ticket, person, "cc"):
-            case.ledger.event(
-                ticket, "participant_added", actor=case.author(), actor_kind="agent", after=str(person)
-            )
+        case.ledger.join(ticket, person, "cc", actor=case.author(), actor_kind="agent")
 
 
 def _tell(case: Case, state: Ticket, message: int) -> list[Draft]:

@@ -102,6 +102,15 @@ class Ledger:
         self._participants.append(Participant(ticket=ticket, person=person, role=role, since=self.now))
         return True
 
+    def join(
+        self, ticket: int, person: int, role: Role, *, actor: int | None, actor_kind: ActorKind, cause: str | None = None
+    ) -> None:
+        """``participant``, and the event that says so; nothing if the person is there already."""
+        if self.participant(ticket, person, role):
+            self.event(
+                ticket, "participant_added", actor=actor, actor_kind=actor_kind, after=str(person), cause=cause
+            )
+
     def followers(self, ticket: int) -> tuple[Participant, ...]:
         return self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
 
