@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 
 from gateway.backup import NEEDED, Forgotten, proof
+from gateway.core.rows import Processed
 from gateway.edge import backups
 from gateway.edge.aside import Aside, Stopped
 from gateway.edge.backups import MANIFEST, directories, listed, read_manifest, sha256_of
@@ -242,6 +244,26 @@ def test_what_two_hold_goes_and_nothing_newer(live: Live) -> None:
     assert live.done() == between | newest
     assert 1 < live.first_frame() <= 6
     assert live.retain() == Forgotten(frames_before=5), "what has gone does not go again"
+
+
+def test_copies_of_our_own_mail_do_not_stay_for_ever(live: Live) -> None:
+    """They are taken from a Sent folder for their Message-ID only; no mail file has them, so no backup ever did."""
+    def sent(number: int) -> str:
+        live.run(1)
+        rows, raws = next(iter(live.story.frames(1)))
+        spool_id = f"0000000000000000000000{number:04d}"
+        processed = Processed(spool_id=spool_id, delivery_key="k", disposition="copy", message=None, at=live.story.now)
+        live.writer.submit(live._write, replace(rows, processed=(*rows.processed, processed)), {**raws, spool_id: b"Subject: ours"}).result()
+        return spool_id
+
+    first = sent(1)
+    live.backup()
+    live.run(1)
+    live.backup()
+    last = sent(2)
+    live.retain()
+    assert first not in live.done()
+    assert last in live.done(), "no backup knows of it yet"
 
 
 @pytest.mark.parametrize("harm", ["missing", "rotted", "no manifest"])
