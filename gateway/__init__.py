@@ -124,7 +124,7 @@
       imap_lot.py           what becomes of mails in a folder, and what stands for one too large
       imap_wire.py          aioimaplib's protocol with bounds
       imap_cursor.py        how far a folder has been read
-      imap_token.py         access tokens for XOAUTH2
+      oauth.py              access tokens for XOAUTH2, for IMAP and submission
       header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250

@@ -18,7 +18,7 @@ from gateway.config import Config, first_line
 from gateway.edge.archive import LARGEST, Archives, Place, Source, Unreadable, is_sent_name
 from gateway.edge.imap_archive import folder_mails
 from gateway.edge.imap_settings import MailboxSettings, loopback
-from gateway.edge.imap_token import TokenSource
+from gateway.edge.oauth import TokenSource
 from gateway.errors import StateError
 from gateway.mailboxes import reading
 

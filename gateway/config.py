@@ -228,7 +228,7 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
 
 
 def _backup(row: Row, state: Path) -> Backup:
-    return Backup(**{**row, "directory": Path(os.path.abspath(row["directory"] or state / "backup"))})  # noqa: PTH100
+    return Backup(**{**row, "directory": Path(os.path.abspath(row["directory"] or state / "backup"))})  # noqa: PTH100  # as above
 
 
 def _agent(row: Row) -> Agent:

@@ -21,7 +21,7 @@ from gateway.edge.durable import DISK, put_file
 from gateway.edge.imap_cursor import CursorFile
 from gateway.edge.imap_receive import Mailbox
 from gateway.edge.imap_settings import MailboxSettings
-from gateway.edge.imap_token import OAuthSettings, TokenSource
+from gateway.edge.oauth import OAuthSettings, TokenSource
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
 from gateway.edge.spool import Spool
 

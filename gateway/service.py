@@ -211,7 +211,7 @@ def open_books(config: Config, spool: Spool) -> Bookkeeper:
 def recipients(policy: Policy) -> Callable[[str], bool]:
     """Whether we take mail for an address: a queue's, a signed reply or bounce address, postmaster."""
     own = policy.own_addresses()
-    hosts = {domain(a) for a in own} | {policy.host} | {policy.reply_domain or policy.host}
+    hosts = {*map(domain, own), policy.host, policy.reply_domain} - {""}
     postmasters = {f"postmaster@{host}" for host in hosts}      # RFC 5321 §4.5.1
 
     def knows(address: str) -> bool:

@@ -231,15 +231,19 @@ def facts(rows: Iterable[Row]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for row in rows:
         for name, value in row.items():
-            if (text := clean(value)):
+            inner = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+            if text := "\n".join(map(_pairs, value)) if inner else clean(value):
                 table.add_row(Text(name.replace("_", " "), style="dim"), Text(text, overflow="fold"))
     return table
 
 
 def progress(rows: Iterable[Row]) -> RenderableType:
     """Any rows of a long command: one line each, ``name: value`` pairs."""
-    lines = [Text("  ".join(f"{clean(k)}: {clean(v)}" for k, v in row.items())) for row in rows]
-    return Group(*lines)
+    return Group(*(Text(_pairs(row)) for row in rows))
+
+
+def _pairs(row: Row) -> str:
+    return "  ".join(f"{clean(k).replace('_', ' ')}: {clean(v)}" for k, v in row.items())
 
 
 def ticket(rows: Iterable[Row]) -> RenderableType:

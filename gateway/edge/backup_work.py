@@ -145,10 +145,10 @@ def _prove_file(cursor: Cursor, directory: Path, file: BackupFile, *, deep: bool
         for (table,) in cursor.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = $1", [_name(file.name)]
         ).fetchall():
-            found[table] = _one(cursor, f'SELECT count(*) FROM {schema}."{table}"')  # noqa: S608
+            found[table] = _one(cursor, f'SELECT count(*) FROM {schema}."{table}"')  # noqa: S608  # a name of ours
             if deep:    # every value, so that every block's checksum is compared
-                cursor.execute(f'SELECT bit_xor(hash(COLUMNS(*))) FROM {schema}."{table}"').fetchall()  # noqa: S608
-        seq = _one(cursor, f"SELECT number FROM {schema}.meta WHERE name = 'applied_seq'")  # noqa: S608
+                cursor.execute(f'SELECT bit_xor(hash(COLUMNS(*))) FROM {schema}."{table}"').fetchall()  # noqa: S608  # a name of ours
+        seq = _one(cursor, f"SELECT number FROM {schema}.meta WHERE name = 'applied_seq'")  # noqa: S608  # a name of ours
     except duckdb.Error as error:
         raise Damaged(f"{path}: {_first_line(error)}: use another backup") from error
     if found != file.rows:
@@ -183,7 +183,7 @@ def _prove_mails(cursor: Cursor, directory: Path, file: BackupFile, dice: random
     known = MESSAGE.fetch(cursor, "month = $1 USING SAMPLE 10000 ROWS", month)
     sample = {m.spool_id: m.sha256 for m in dice.sample(known, min(MAILS, len(known)))}
     found = cursor.execute(
-        f"SELECT spool_id, sha256(bytes) FROM {_schema(file.name)}.raw WHERE spool_id IN (SELECT unnest($1::VARCHAR[]))",  # noqa: S608
+        f"SELECT spool_id, sha256(bytes) FROM {_schema(file.name)}.raw WHERE spool_id IN (SELECT unnest($1::VARCHAR[]))",  # noqa: S608  # a name of ours
         [list(sample)],
     ).fetchall()
     for spool_id, sha256 in found:
@@ -224,10 +224,10 @@ def covered(args: dict[str, Any]) -> dict[str, Any]:
 
 def _pages(cursor: Cursor, name: str, wanted: set[str]) -> Iterator[list[tuple[str, str]]]:
     schema = _schema(name)
-    ids = (i for (i,) in cursor.execute(f"SELECT spool_id FROM {schema}.raw").fetchall() if i in wanted)  # noqa: S608
+    ids = (i for (i,) in cursor.execute(f"SELECT spool_id FROM {schema}.raw").fetchall() if i in wanted)  # noqa: S608  # a name of ours
     while page := list(islice(ids, _PAGE)):
         yield cursor.execute(
-            f"SELECT spool_id, sha256(bytes) FROM {schema}.raw WHERE spool_id IN (SELECT unnest($1::VARCHAR[]))", [page]  # noqa: S608
+            f"SELECT spool_id, sha256(bytes) FROM {schema}.raw WHERE spool_id IN (SELECT unnest($1::VARCHAR[]))", [page]  # noqa: S608  # a name of ours
         ).fetchall()
 
 

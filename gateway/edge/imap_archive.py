@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from gateway.edge.imap_connection import Connection
 from gateway.edge.imap_settings import MailboxSettings
-from gateway.edge.imap_token import TokenSource
 from gateway.edge.imap_wire import Doubt
+from gateway.edge.oauth import TokenSource
 from gateway.errors import StateError
 
 

@@ -23,8 +23,8 @@ from aioimaplib.aioimaplib import Response, quoted
 
 from gateway.edge.imap_cursor import MAX_UID
 from gateway.edge.imap_settings import MailboxSettings
-from gateway.edge.imap_token import TokenSource
 from gateway.edge.imap_wire import ANSWER, Doubt, Wire, printable, quiet_library
+from gateway.edge.oauth import TokenSource
 
 DONE = "$MailwicketDone"
 SEARCH = 4 << 20

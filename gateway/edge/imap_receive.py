@@ -11,8 +11,8 @@ Seen, which people set and clear in the same folder.
 What breaks the connection twice when asked for alone, or is too large, is passed over with a record,
 an event and the flag Flagged, and tried again once an hour; it never holds up the others.
 
-When UIDVALIDITY changes or the numbers run backwards, the folder is read again from the start, and
-each origin ends in ";RESCAN": such mail is known by its content downstream and never acknowledged.
+When UIDVALIDITY changes or the numbers run backwards, the folder is read again from the start, and the
+envelopes say so (``reread``): such mail is known by its content downstream and never acknowledged.
 
 Limits: a mail that a person removes before we see it never comes. Counts of failures live in memory.
 """
@@ -35,8 +35,8 @@ from gateway.edge.imap_connection import DONE, Connection, Described, Selected
 from gateway.edge.imap_cursor import WINDOW, Cursor, State
 from gateway.edge.imap_lot import HEAD, LEVELS, EventName, Lot, MailboxEvent, Verdict, stub
 from gateway.edge.imap_settings import MailboxSettings
-from gateway.edge.imap_token import TokenRefused, TokenSource
 from gateway.edge.imap_wire import Doubt
+from gateway.edge.oauth import TokenRefused, TokenSource
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.spool import Spool
 from gateway.errors import Temporary

@@ -9,7 +9,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.edge.imap_token import OAuthSettings
+from gateway.edge.oauth import OAuthSettings
 
 MAX_IDLE = 540.0
 

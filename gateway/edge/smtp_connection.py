@@ -205,7 +205,7 @@ class Connection(SMTP):
                 raise Hangup("421 4.3.2 Service shutting down, please try again later")
             line = await self._read_line(min(self.loop.time() + self._limits.command_seconds, ends))
             reply = await self._obey(line)
-            if reply.startswith(_GROUPED) and b"\n" in self._reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001
+            if reply.startswith(_GROUPED) and b"\n" in self._reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001  # nothing public looks without waiting
                 self._held += reply.encode("ascii") + b"\r\n"
             elif reply:
                 await self.push(reply)

@@ -28,7 +28,7 @@ from aiosmtplib import SMTPResponse
 
 from gateway.core.address import parse_mailbox
 from gateway.core.retry import Outcome, SendResult
-from gateway.edge.imap_token import TokenRefused
+from gateway.edge.oauth import TokenRefused
 from gateway.errors import AddressError
 
 # Replies that speak of us, not of the mail, at whatever command they come (RFC 4954 §6, RFC 3207 §4).

@@ -53,6 +53,7 @@ def load(files: Files, cursor: Cursor, needs: Needs, now: datetime, next_: Count
 class _Load:
     def __init__(self, files: Files, cursor: Cursor, needs: Needs, now: datetime) -> None:
         self.files, self.cursor, self.needs, self.now = files, cursor, needs, now
+        self.id_hashes = [*map(digest, needs.rfc_ids)]
         self.persons: dict[int, Person] = {}
         self.messages: dict[int, Message] = {}      # every row read so far
 
@@ -102,7 +103,7 @@ class _Load:
     def _mail_ids(self) -> dict[str, tuple[MailId, ...]]:
         if not self.needs.rfc_ids:
             return {}
-        found = MAIL_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", [*map(digest, self.needs.rfc_ids)])
+        found = MAIL_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", self.id_hashes)
         found.sort(key=lambda row: (row.message, row.role, row.ticket or 0))
         return _grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
 
@@ -121,7 +122,7 @@ class _Load:
     def _sent_ids(self) -> dict[str, int]:
         if not self.needs.rfc_ids:
             return {}
-        found = SENT_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", [*map(digest, self.needs.rfc_ids)])
+        found = SENT_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", self.id_hashes)
         return {row.rfc_id: row.outbox for row in found if row.rfc_id in self.needs.rfc_ids}
 
     def _outbox(self, wanted: Collection[int]) -> dict[int, SentMail]:

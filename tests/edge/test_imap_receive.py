@@ -50,7 +50,7 @@ from gateway.edge.imap_cursor import CursorFile, State
 from gateway.edge.imap_lot import stub
 from gateway.edge.imap_receive import Mailbox, MailboxEvent
 from gateway.edge.imap_settings import MailboxSettings, Pace
-from gateway.edge.imap_token import OAuthSettings, TokenRefused, TokenSource
+from gateway.edge.oauth import OAuthSettings, TokenRefused, TokenSource
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.spool import Spool
 from gateway.errors import Damaged

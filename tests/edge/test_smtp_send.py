@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.retry import SendResult
-from gateway.edge.imap_token import TokenRefused
+from gateway.edge.oauth import TokenRefused
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
 
 SENDER, RECIPIENT = "b-a1@reply.acme.example", "kunde@example.org"
@@ -223,7 +223,7 @@ async def test_login_over_tls(cafile: str) -> None:
 
 @dataclass
 class Purse:
-    """Access tokens one after the other, as edge/imap_token.TokenSource gives them."""
+    """Access tokens one after the other, as edge/oauth.TokenSource gives them."""
 
     tokens: list[str]
     thrown: int = 0

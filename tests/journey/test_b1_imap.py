@@ -20,7 +20,7 @@ from servers import PASSWORD, certificates, free_ports, require_servers, until
 from gateway.edge.imap_cursor import CursorFile
 from gateway.edge.imap_receive import Mailbox, MailboxEvent
 from gateway.edge.imap_settings import MailboxSettings, Pace
-from gateway.edge.imap_token import OAuthSettings
+from gateway.edge.oauth import OAuthSettings
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.spool import Spool
 
