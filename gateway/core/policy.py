@@ -96,6 +96,13 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     budgets: Budgets = field(default_factory=Budgets)
     reply_to_token: bool = False    # customers get a token in Reply-To
+    _own: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+    _agents: dict[str, Agent] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Every mail asks for these some fifty times.
+        object.__setattr__(self, "_own", frozenset(a for q in self.queues for a in q.addresses))
+        object.__setattr__(self, "_agents", {a: agent for agent in reversed(self.agents) for a in agent.addresses})
 
     def queue(self, name: str) -> Queue:
         """The queue called ``name``; the first one if it is gone from the configuration."""
@@ -112,10 +119,10 @@ class Policy:
         return next((a for a in self.agents if a.login == login), None)
 
     def agent_of_address(self, address: str) -> Agent | None:
-        return next((a for a in self.agents if address in a.addresses), None)
+        return self._agents.get(address)
 
     def relay(self, name: str | None) -> Relay | None:
         return next((r for r in self.relays if r.name == name), None)
 
     def own_addresses(self) -> frozenset[str]:
-        return frozenset(a for q in self.queues for a in q.addresses)
+        return self._own
