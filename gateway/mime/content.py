@@ -165,7 +165,7 @@ def _text(at: Source, texts: Sequence[str] | None, bare: dict[int, bytes], limit
 
 def _instead(text: str, html: str) -> str:
     """The text of the HTML where the plain one only speaks of HTML and links, else ''."""
-    if len(text) > 4_000 or not _STUB.search(text) or _WRITTEN.search(text):
+    if len(text) > 4_000 or "html" not in text.lower() or not _STUB.search(text) or _WRITTEN.search(text):
         return ""
     said = len(_LINK.sub("", text).strip())
     if said > _STUB_LENGTH:

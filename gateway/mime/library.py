@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING
 import mailparser
 
 from gateway.mime.charsets import is_charset
+from gateway.mime.headers import is_plain
 from gateway.mime.text import plain_line
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # it prints headers of strangers
 
 _ASKED = frozenset({b"from", b"to", b"cc", b"reply-to", b"subject", b"date", b"message-id"})
+_ADDRESSES = frozenset({b"from", b"to", b"cc", b"reply-to"})
 _COMPARED = frozenset(name.decode("ascii") for name in _ASKED | {b"content-type", b"in-reply-to", b"references", b"auto-submitted"})
 _BOUNDARY = b"=_mailwicket_digest"
 _SAFE_CHARSETS = frozenset({"", "utf-8", "us-ascii", "utf8", "ascii"})
@@ -104,7 +106,9 @@ def read(raw: bytes, fields: Fields, body: Sequence[Node]) -> Reading:
     """mail-parser's reading of the digest of one mail; an empty Reading with a defect if it raises."""
     asked: dict[bytes, bytes] = {}
     for name, value in fields:
-        if name in _ASKED and all(is_charset(each) for each in _WORD_CHARSET.findall(value)):
+        if name not in _ASKED or (name in _ADDRESSES and is_plain(value)):
+            continue                        # there is one way to read that
+        if all(is_charset(each) for each in _WORD_CHARSET.findall(value)):
             asked.setdefault(name, value)   # it would hand any codec of Python's a word of 32 kB
     plain = [node for node in body if node.content_type == "text/plain"]
     with_text = bool(plain) and sum(node.body_end - node.body_start for node in plain) <= _MAX_BODY
@@ -163,9 +167,8 @@ def _message(fields: list[tuple[bytes, bytes]], raw: bytes, node: Node | None) -
 
 
 def _content(node: Node) -> list[tuple[bytes, bytes]]:
-    charset = node.params.get("charset", "").lower()
-    known = charset if charset and charset in _SAFE_CHARSETS else "utf-8"
-    fields = [(b"Content-Type", b"text/plain; charset=" + known.encode())]
+    ascii_only = node.params.get("charset", "").lower() in ("us-ascii", "ascii")
+    fields = [(b"Content-Type", b"text/plain; charset=us-ascii")] if ascii_only else []     # else it takes UTF-8
     encoding = node.header(b"content-transfer-encoding").strip().lower()
     if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
         fields.append((b"Content-Transfer-Encoding", encoding))
@@ -173,8 +176,8 @@ def _content(node: Node) -> list[tuple[bytes, bytes]]:
 
 
 def _part(raw: bytes, node: Node) -> bytes:
-    head = b"\r\n".join(name + b": " + value for name, value in _content(node))
-    return head + b"\r\n\r\n" + raw[node.body_start:node.body_end]
+    head = b"".join(name + b": " + value + b"\r\n" for name, value in _content(node))
+    return head + b"\r\n" + raw[node.body_start:node.body_end]
 
 
 def _subject(found: object, raw: bytes) -> str | None:

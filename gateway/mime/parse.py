@@ -25,7 +25,7 @@ from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, mess
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
-from gateway.mime.text import clean_html, decode_header, plain_line
+from gateway.mime.text import clean_html, decode_header
 from gateway.mime.told import Said, heard
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
 _RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
-_PLAIN_ADDRESS = re.compile(rb"[^\s<>,;:\"()@\\]{1,64}@[^\s<>,;:\"()@\\]{1,255}")
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
 
@@ -184,10 +183,6 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     lines = values(fields, name)
     if not lines:
         return ()
-    if read and len(lines) == 1 and len(lines[0]) < 2_000 and b"=?" not in lines[0]:
-        plainly = [each.decode("latin-1") for each in _PLAIN_ADDRESS.findall(lines[0])]
-        if plainly == [address for _, address in read]:     # no second reader could see others
-            return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
     found = addresses([box for line in lines for box in mailboxes(line, hint)])
     if read and len(lines) == 1:
         theirs = {each.address for each in addresses([Mailbox("", address) for _, address in read])}
