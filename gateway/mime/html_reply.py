@@ -38,7 +38,6 @@ _HINTS = (*_NAMED, "border-top", "=quote", '="quote', "='quote")       # what ``
 _ATTRIBUTES = {tag: {"class", "id", "name", "style"} for tag in ("div", "p", "blockquote", "span", "hr", "table", "td")}
 _ANY_TAG = re.compile(r'<(/?)([a-z0-9]+)((?:[^>"]|"[^"]*")*)>')
 _MARK = re.compile(r'="([qhr])"')
-_BLANKS = re.compile(r"[ \t\r\n\f]+")
 _MANY_LINES = re.compile(r"\n{3,}")
 _VOID = ("br", "hr")
 _RULE = "_" * 32        # as Outlook writes it into plain text
@@ -119,7 +118,7 @@ class _Walk:
         """Write the line that was read, or an empty one."""
         if not self.line and not always:
             return
-        text = "".join(self.line) if self._pre else _BLANKS.sub(" ", "".join(self.line)).strip()
+        text = "".join(self.line) if self._pre else _collapsed("".join(self.line))
         self.line.clear()
         if not text and not always:
             return
@@ -127,6 +126,13 @@ class _Walk:
         unknown = self._header > 0 and text.strip() != "" and not (is_header(text) or announces(text.strip()))
         prefix = "> " * min(max(self._quote, int(unknown)), _MOST_QUOTED)
         self.lines.extend((prefix + each).rstrip() for each in text.split("\n"))
+
+
+def _collapsed(text: str) -> str:
+    """HTML §12.1.4: runs of its five blanks are one; a no-break space is none of them."""
+    for blank in "\t\r\n\f":
+        text = text.replace(blank, " ")
+    return " ".join(filter(None, text.split(" "))).strip()
 
 
 def _found(name: str, attributes: str) -> str:
