@@ -227,20 +227,21 @@ def _doubt(values: Sequence[bytes], found: list[Mailbox], shown: Mailbox,
         return "From: address is not ASCII"
     if any((byte < 32 and byte != 9) or byte == 127 for byte in values[0]):
         return "From: control characters"
-    if is_plain(values[0]):
-        return None
-    if library is not None and [each for _, each in library] != [shown.address]:
-        return "From: parsers disagree"
-    try:
-        other = parseaddr(values[0].decode("ascii", "replace"))[1]
-    except (ValueError, IndexError, RecursionError):
-        return "From: parsers disagree"
-    if other != shown.address:
+    if not is_plain(values[0]) and _others_see_another(values[0], shown.address, library):
         return "From: parsers disagree"
     name = unicodedata.normalize("NFKC", shown.name)
     if "@" in name and any(each.lower() != shown.address.lower() for each in _ADDRESS_LIKE.findall(name)):
         return "From: the name shows another address"
     return None
+
+
+def _others_see_another(value: bytes, address: str, library: Sequence[tuple[str, str]] | None) -> bool:
+    if library is not None and [each for _, each in library] != [address]:
+        return True
+    try:
+        return parseaddr(value.decode("ascii", "replace"))[1] != address
+    except (ValueError, IndexError, RecursionError):
+        return True
 
 
 # --- Identification fields ------------------------------------------------------------------

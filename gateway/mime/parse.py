@@ -24,6 +24,7 @@ from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
+from gateway.mime.second_reader import other_header, other_parts
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import clean_html, decode_header
 from gateway.mime.told import Said, heard
@@ -67,7 +68,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
     hint = charset_of(leaves)
     content = content_of(Source(raw, original, leaves, body), lib.texts, limits, defects)
     text, parts = content.text, content.parts
-    subject, date, to, cc, reply_to = _agreed(raw, root, lib, hint, defects)
+    subject, date, to, cc, reply_to = _agreed(raw, root, leaves, lib, hint, defects)
     kind = report_type(root, leaves)
     reports, returned, mark = _report(raw, root, leaves) if kind else ((), None, "")
     sender, ambiguous = sender_of(values(fields, b"from"), lib.sender, hint)
@@ -155,7 +156,7 @@ def _multiparts(root: Node) -> list[Node]:
     return out
 
 
-def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: list[str]) -> tuple[
+def _agreed(raw: bytes, root: Node, leaves: list[Node], lib: library.Reading, hint: str, defects: list[str]) -> tuple[
         str, datetime | None, tuple[Address, ...], tuple[Address, ...], tuple[Address, ...]]:
     """Subject, date, To, Cc and Reply-To after the table in library.py; where readers differ is a defect."""
     fields = root.headers
@@ -170,8 +171,10 @@ def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: li
     written = first(fields, b"message-id")
     if lib.message_id and message_id(written) != message_id(lib.message_id.encode("utf-8", "replace")):
         defects.append("parsers disagree: message id")
-    if library.other_header(raw, root.header_end, fields):
+    if other_header(raw, root.header_end, fields):
         defects.append("parsers disagree: header")
+    if other_parts(raw, root, leaves):
+        defects.append("parsers disagree: parts")
     to, cc, reply_to = (
         _addresses(fields, name, read, hint, defects)
         for name, read in ((b"to", lib.to), (b"cc", lib.cc), (b"reply-to", lib.reply_to)))

@@ -16,9 +16,9 @@ from gateway.core.model import Mail
 from gateway.mime.charsets import decode, guess, is_charset
 from gateway.mime.dates import date_of
 from gateway.mime.flowed import unflowed
-from gateway.mime.library import other_header
 from gateway.mime.parse import parse
 from gateway.mime.rtf import rtf_text
+from gateway.mime.second_reader import other_header
 from gateway.mime.structure import scan
 from gateway.mime.text import base64_bytes, decode_header
 from gateway.mime.tnef import read_tnef
@@ -293,6 +293,25 @@ def test_what_cannot_be_read_of_a_winmail_keeps_the_winmail() -> None:
 def test_where_parsers_disagree_is_a_defect(lines: list[bytes], defect: str) -> None:
     got = mail(*lines)
     assert f"parsers disagree: {defect}" in got.defects
+
+
+def test_a_word_that_says_it_is_base64_is_shown_as_it_is() -> None:
+    """Five characters are no base64; who decodes them all the same shows two strange ones."""
+    got = mail(b"Content-Transfer-Encoding: base64", body=b"stuff\r\n")
+    assert got.text == "stuff\n"
+    for cut in (b"c3R1ZmY=", b"c3R1ZmY", b"c3R1ZmY==", b"c3R1*ZmY=", b"c3R1ZmYgb"):
+        assert mail(b"Content-Transfer-Encoding: base64", body=cut + b"\r\n").text.startswith("stuff")
+
+
+def test_where_readers_disagree_about_the_text_ours_is_shown() -> None:
+    got = mail(b"Content-Transfer-Encoding: base64", body=b"aGVsbG8=\r\nIHdvcmxk\r\n")
+    assert got.text == "hello world"
+    assert got.defects == ("parsers disagree: text", "parsers disagree: parts")
+
+
+def test_a_byte_order_mark_is_no_text_and_no_defect() -> None:
+    got = mail(b"Content-Type: text/plain; charset=utf-8", body=b"\xef\xbb\xbfhello\r\n")
+    assert (got.text, got.defects) == ("hello\n", ())
 
 
 def test_parsers_agree_on_a_plain_mail() -> None:
