@@ -32,7 +32,12 @@ _EXTENSIONS = {
     "application/x-pkcs7-signature": "p7s", "application/pkcs7-mime": "p7m",
     "image/jpeg": "jpg", "image/jpg": "jpg", "image/png": "png", "image/gif": "gif", "image/svg+xml": "svg",
     "image/webp": "webp", "image/tiff": "tif", "image/bmp": "bmp", "audio/mpeg": "mp3", "audio/wav": "wav",
-    "video/mp4": "mp4", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
+    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/3gpp": "3gp", "audio/mp4": "m4a", "audio/ogg": "ogg",
+    "audio/x-wav": "wav", "audio/amr": "amr", "image/heic": "heic", "image/pjpeg": "jpg", "image/x-png": "png", "image/avif": "avif",
+    "application/gzip": "gz", "application/x-zip-compressed": "zip", "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt", "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/postscript": "ps", "application/ics": "ics", "application/x-pdf": "pdf", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
 }
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 # Outlook's habit: <image001.jpg@01CDB132.D8A510F0>

@@ -19,6 +19,7 @@ from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded
 from gateway.mime.body import body_of, is_body_leaf
+from gateway.mime.charsets import hint_of
 from gateway.mime.content import Source, charset_of, content_of
 from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
 _RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
+_SHOWN_FIRST = (b"subject", b"from", b"to")
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
 
@@ -65,7 +67,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
     body = body_of(raw, root, leaves)
     lib = library.read(raw, fields, body.shown)
     defects = list(lib.defects)
-    hint = charset_of(leaves)
+    hint = hint_of(charset_of(leaves), b" ".join(value for name, value in fields if name in _SHOWN_FIRST and not value.isascii()))
     content = content_of(Source(raw, original, leaves, body), lib.texts, limits, defects)
     text, parts = content.text, content.parts
     subject, date, to, cc, reply_to = _agreed(raw, root, leaves, lib, hint, defects)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import Mail
-from gateway.mime.charsets import decode, guess, is_charset
+from gateway.mime.charsets import decode, guess, hint_of, is_charset
 from gateway.mime.dates import date_of
 from gateway.mime.flowed import unflowed
 from gateway.mime.parse import parse
@@ -293,6 +293,14 @@ def test_what_cannot_be_read_of_a_winmail_keeps_the_winmail() -> None:
 def test_where_parsers_disagree_is_a_defect(lines: list[bytes], defect: str) -> None:
     got = mail(*lines)
     assert f"parsers disagree: {defect}" in got.defects
+
+
+@pytest.mark.parametrize(("charset", "raw", "hint"), [
+    ("", b"plain", ""), ("utf-8", "ü".encode(), "utf-8"), ("koi8-r", b"\xd7\xaa", "koi8-r"), ("iso-8859-1", b"\xfc", "iso-8859-1"),
+    ("iso-8859-1", "转发：打印机坏了，请尽快派人来修理".encode("gb18030"), "gb18030"),
+])
+def test_the_charset_of_a_raw_header_is_what_all_of_it_is_made_of(charset: str, raw: bytes, hint: str) -> None:
+    assert hint_of(charset, raw) == hint
 
 
 def test_a_word_that_says_it_is_base64_is_shown_as_it_is() -> None:
