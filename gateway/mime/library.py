@@ -112,11 +112,12 @@ def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list
         found: Sequence[tuple[str, str]] = getattr(mail, key.replace("-", "_") + "_")
         return found
 
+    written = mail.message_id
     return Reading(
         subject=_subject(mail.subject, asked[b"subject"]) if b"subject" in asked else None,
         sender=boxes(b"from"), to=boxes(b"to"), cc=boxes(b"cc"), reply_to=boxes(b"reply-to"),
         date=mail.date,
-        message_id=mail.message_id if isinstance(mail.message_id, str) else "",
+        message_id=written if isinstance(written, str) else "",
         texts=_texts(mail, plain) if plain is not None else None,
     )
 

@@ -25,7 +25,7 @@ from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
-from gateway.mime.second_reader import other_header, other_parts
+from gateway.mime.second_reader import differences
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import clean_html, decode_header
 from gateway.mime.told import Said, heard
@@ -173,10 +173,7 @@ def _agreed(raw: bytes, root: Node, leaves: list[Node], lib: library.Reading, hi
     written = first(fields, b"message-id")
     if lib.message_id and message_id(written) != message_id(lib.message_id.encode("utf-8", "replace")):
         defects.append("parsers disagree: message id")
-    if other_header(raw, root.header_end, fields):
-        defects.append("parsers disagree: header")
-    if other_parts(raw, root, leaves):
-        defects.append("parsers disagree: parts")
+    defects += [f"parsers disagree: {what}" for what in differences(raw, root, leaves)]
     to, cc, reply_to = (
         _addresses(fields, name, read, hint, defects)
         for name, read in ((b"to", lib.to), (b"cc", lib.cc), (b"reply-to", lib.reply_to)))

@@ -43,11 +43,20 @@ _BOUNDARY = re.compile(r"[\w'()+,./:=?-]{1,70}(?<!--)", re.ASCII)       # "--a--
 _CONTENT = (b"content-type", b"content-transfer-encoding", b"content-disposition")
 _IDENTITY = ("", "7bit", "8bit", "binary")
 _LINE_ENDS = b"\r\n"
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def differences(raw: bytes, root: Node, leaves: Sequence[Node]) -> list[str]:
+    """What the standard library sees otherwise than we: "header", "parts"."""
+    regular = _is_regular(raw, 0, root.header_end)
+    odd = not regular or _is_odd(raw, root)
+    found = ((not regular and other_header(raw, root.header_end, root.headers), "header"), (odd and other_parts(raw, leaves), "parts"))
+    return [what for differs, what in found if differs]
 
 
 def other_header(raw: bytes, end: int, fields: Fields) -> bool:
-    """Whether the standard library sees other fields of those that matter than we in the header up to ``end``."""
-    if end > _MAX_HEADER or _is_regular(raw, 0, end):
+    """Whether the standard library sees other fields of those that matter in the header up to ``end``."""
+    if end > _MAX_HEADER:
         return False
     text = raw[:end].decode("latin-1").lstrip("\r\n \t")
     seen = [name.lower() for name in _HEADER_PARSER.parsestr(text).keys()]  # noqa: SIM118 - a repeated name counts
@@ -55,9 +64,9 @@ def other_header(raw: bytes, end: int, fields: Fields) -> bool:
         name.decode("ascii") for name, _ in fields if name.decode("ascii") in COMPARED)
 
 
-def other_parts(raw: bytes, root: Node, leaves: Sequence[Node]) -> bool:
-    """Whether the standard library sees other parts than ``leaves``; False if the form leaves no doubt, or ``raw`` is too large."""
-    if not _is_odd(raw, root) or len(raw) > _MAX_MAIL or len(_NESTED.findall(raw)) > _MAX_NESTED:
+def other_parts(raw: bytes, leaves: Sequence[Node]) -> bool:
+    """Whether the standard library sees other parts than ``leaves``; not asked, and False, if ``raw`` is too large for it."""
+    if len(raw) > _MAX_MAIL or len(_NESTED.findall(raw)) > _MAX_NESTED:
         return False
     try:
         return _theirs(message_from_bytes(raw)) != [_ours(raw, leaf) for leaf in leaves]
@@ -74,6 +83,7 @@ def _is_regular(raw: bytes, start: int, end: int) -> bool:
 
 
 def _is_odd(raw: bytes, root: Node) -> bool:
+    """Whether the form of any part leaves a doubt; that of the header of the mail is known already."""
     if raw.find(b"\r--") >= 0:                      # the end of a line for some
         return True
     seen: set[str] = set()
@@ -81,7 +91,7 @@ def _is_odd(raw: bytes, root: Node) -> bool:
     while waiting:
         node = waiting.pop()
         names = [name for name, _ in node.headers if name in _CONTENT]
-        if len(names) > len(set(names)) or not _is_regular(raw, node.header_start, node.header_end):
+        if len(names) > len(set(names)) or (node is not root and not _is_regular(raw, node.header_start, node.header_end)):
             return True
         if node.children or node.content_type.startswith("multipart/"):
             boundary = node.params.get("boundary", "")
@@ -108,10 +118,9 @@ def _is_plain_multipart(raw: bytes, node: Node, boundary: str) -> bool:
 def _is_plain_leaf(raw: bytes, node: Node) -> bool:
     encoding = node.header(b"content-transfer-encoding").strip().lower()
     if encoding == b"base64":
-        size = node.body_end - node.body_start
-        octets = size - sum(raw.count(end, node.body_start, node.body_end) for end in (b"\r", b"\n"))
-        padded = raw[max(node.body_start, node.body_end - 8):node.body_end].count(b"=")
-        return octets % 4 == 0 and len(decoded(raw, node)) == octets // 4 * 3 - padded
+        text = raw[node.body_start:node.body_end].translate(None, _LINE_ENDS)
+        padding = text[-2:].count(b"=") if text.endswith(b"=") else 0
+        return len(text) % 4 == 0 and text[:len(text) - padding].translate(None, _BASE64) == b""
     return encoding in (b"", b"7bit", b"8bit", b"binary", b"quoted-printable")
 
 

@@ -18,7 +18,7 @@ from gateway.mime.dates import date_of
 from gateway.mime.flowed import unflowed
 from gateway.mime.parse import parse
 from gateway.mime.rtf import rtf_text
-from gateway.mime.second_reader import other_header
+from gateway.mime.second_reader import differences, other_header
 from gateway.mime.structure import scan
 from gateway.mime.text import base64_bytes, decode_header
 from gateway.mime.tnef import read_tnef
@@ -335,4 +335,5 @@ def test_a_regular_header_is_never_asked_twice_in_vain(lines: list[bytes]) -> No
     raw = b"A: b\n" + b"".join(lines) + b"\n"
     root = scan(raw)
     regular = b"From a@b c\n" not in lines
+    assert not regular or differences(raw, root, root.leaves()) == []
     assert not regular or not other_header(raw, root.header_end, root.headers)
