@@ -87,6 +87,7 @@
       parse.py              raw bytes to Mail; never raises
       structure.py          the MIME tree as byte ranges, in one pass
       library.py            mail-parser at work, and where its word is not taken
+      second_reader.py      whether the standard library sees other fields and parts than we
       headers.py            mailboxes and message ids as real mail holds them
       dates.py              when a mail says that it was written
       body.py               which leaves are the body
