@@ -23,7 +23,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from gateway import cli  # noqa: E402
-from gateway.core.command import COMMANDS  # noqa: E402
+from gateway.core.command_table import COMMANDS  # noqa: E402
 from gateway.edge import rules  # noqa: E402
 from gateway.settings_doc import SETTINGS, settings_table  # noqa: E402
 
@@ -219,7 +219,7 @@ def test_the_five_minutes_work_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_every_command_shown_in_a_mail_is_one() -> None:
-    from gateway.core.command import names
+    from gateway.core.command_line import names
 
     for word in re.findall(r"(?<![\w`#(])#([a-z_]+)\b", re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", TEXT, flags=re.DOTALL)):
         assert word in names(), word

@@ -15,7 +15,8 @@ from typing import Final
 from gateway.core import act, relay
 from gateway.core.budget import why_no_automatic
 from gateway.core.case import Case, afresh, store
-from gateway.core.command import help_lines, parse_block
+from gateway.core.command import parse_block
+from gateway.core.command_table import help_lines
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.footer import is_footer

@@ -21,6 +21,7 @@ from gateway.core.model import (
     Priority,
     Role,
     Status,
+    TicketType,
 )
 
 
@@ -64,6 +65,12 @@ class Ticket:
     last_public: int | None         # id of the last public message
     merged_into: int | None
     version: int                    # number of events folded
+    type: TicketType | None = None
+    due_at: datetime | None = None
+    pending_until: datetime | None = None   # when a pending ticket is to be looked at again
+    spent_minutes: int = 0
+    estimate_minutes: int | None = None
+    void_from: Status | None = None         # of a void ticket: what #restore makes it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,36 @@ class TicketText:
 
     ticket: int
     subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketField:
+    """Side table ``ticket_field``: values of the desk's own fields, as they were set; the last of a name counts."""
+
+    event: int                      # seq of the event that set it
+    ticket: int
+    field: str
+    value: str                      # '' if it was cleared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketLink:
+    """Table ``ticket_link``: how a ticket hangs together with another; a row a side."""
+
+    ticket: int
+    other: int
+    relation: str                   # core/command_table.RELATIONS
+    since: datetime
+    until: datetime | None          # None: it stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """Table ``opt_out``: a person who wants no automatic mail."""
+
+    person: int
+    since: datetime
+    cause: str                      # spool id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,3 +326,6 @@ class Rows:
     suppressions: tuple[Suppression, ...] = ()
     processed: tuple[Processed, ...] = ()
     sent_ids: tuple[SentId, ...] = ()
+    ticket_fields: tuple[TicketField, ...] = ()
+    ticket_links: tuple[TicketLink, ...] = ()
+    opt_outs: tuple[OptOut, ...] = ()

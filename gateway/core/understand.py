@@ -14,7 +14,8 @@ from dataclasses import replace
 from gateway.core import subject as subjects
 from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
-from gateway.core.command import parse_block, row_of
+from gateway.core.command import parse_block, parse_customer, with_suffix
+from gateway.core.command_line import row_of
 from gateway.core.context import Context, Needs
 from gateway.core.forward import read_forward
 from gateway.core.identity import identify

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.core.act import Actor, Refused, carry_out, set_status
-from gateway.core.command import parse_action, parse_block
+from gateway.core.command import parse_block
+from gateway.core.command_line import parse_action
 from gateway.core.context import Context
 from gateway.core.ledger import Ledger
 from gateway.core.rows import Event, Participant, Person, Ticket

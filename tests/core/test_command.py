@@ -8,18 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.command import (
-    BY_KEY,
-    BY_WORD,
-    COMMANDS,
-    MOST_LINES,
-    _within_one_edit,
-    help_lines,
-    names,
-    parse_action,
-    parse_block,
-    row_of,
-)
+from gateway.core.command import MOST_LINES, parse_block
+from gateway.core.command_line import BY_KEY, BY_WORD, names, parse_action, row_of, within_one_edit
+from gateway.core.command_table import COMMANDS, help_lines
 from gateway.core.model import Command, CommandBlock
 
 relaxed = settings(deadline=None, max_examples=150)
@@ -188,7 +179,7 @@ def edits(word: str) -> set[str]:
 @relaxed
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_one_edit_is_one_insertion_deletion_replacement_or_swap(one: str, other: str) -> None:
-    assert _within_one_edit(one, other) == (other in edits(one))
+    assert within_one_edit(one, other) == (other in edits(one))
 
 
 @relaxed
