@@ -63,16 +63,30 @@
       signature.py          signatures, lines of phones, footers, legal notices
       signature_words.py    how people and their programs end a mail
       forward.py            the mail that another one forwards
-      command.py            the command table, and the reader of the block on top of a mail
+      command_table.py      every command: words, who may, level, help
+      command.py            the reader of the block on top of a mail, and of the subject's suffix
+      command_line.py       one line as a command
       stray.py              commands in the wrong place
       command_value.py      readers of command values
+      when.py               moments and spans as people write them; business days
+      macro.py              prepared answers
       conclude.py           what to do with one mail: the table CASES
       forwarded.py          a customer's mail that an agent sent on: whose ticket it is
       direct.py             what lies in a Sent folder: ours, or an agent's who wrote straight from there
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
-      act.py                what commands do to a ticket
+      leak.py               what must not go to a customer
+      tell.py               answers to an agent's questions: #show, #search, #why
+      changes.py            what events did, in words
+      customer.py           what customers may order by mail
+      flood.py              one address that opens too many tickets
+      act.py                what commands do to a ticket: who may, all or nothing
+      act_state.py          status, holder, queue, priority, type, tags, times, own fields
+      act_people.py         requester and copies
+      act_tickets.py        merge, split, link
+      act_undo.py           taking back what a mail did
+      actor.py              who acts, and a refusal
       lifecycle.py          which status may follow which; the fold of events
       ledger.py             what one decision writes down
       relay.py              which mails a decision sends, and to whom

@@ -19,6 +19,7 @@ from gateway.core.rows import (
     MailId,
     Message,
     MessageText,
+    OptOut,
     OutboxRow,
     Participant,
     Person,
@@ -27,6 +28,8 @@ from gateway.core.rows import (
     SentId,
     Suppression,
     Ticket,
+    TicketField,
+    TicketLink,
     TicketText,
 )
 
@@ -122,6 +125,11 @@ class Story:
             events=(event,),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
+            ticket_fields=(TicketField(event=event.seq, ticket=ticket.id, field="site", value=self._words()),),
+            ticket_links=(TicketLink(
+                ticket=ticket.id, other=1, relation="relates", since=self.now, until=self.now if message.id % 2 else None
+            ),),
+            opt_outs=(OptOut(person=author.id, since=self.now, cause=message.spool_id),) if message.id % 3 == 0 else (),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
             suppressions=(Suppression(
                 person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,

@@ -40,9 +40,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def commands_table() -> str:
     rows = []
     for row in COMMANDS:
-        also = [f"`#{alias}`" for alias in row.aliases] + [f"`{key.capitalize()}:`" for key in row.keys]
-        rows.append((f"`{row.syntax}`", row.help, " ".join(also), "yes" if row.by_rule else ""))
-    return table(("command", "meaning", "also", "by rule"), rows)
+        keys = [key.partition("=")[0].capitalize() for key in row.keys]
+        also = [f"`#{alias}`" for alias in row.aliases] + [f"`{key}:`" for key in keys]
+        who = ("customers, " if row.customer is not None else "") + ("light agents" if row.who == "light" else f"{row.who}s")
+        rows.append((f"`{row.syntax}`", row.help, who, " ".join(also), "yes" if row.by_rule else ""))
+    return table(("command", "meaning", "who", "also", "by rule"), rows)
 
 
 def verbs_table() -> str:

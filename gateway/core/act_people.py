@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.core import suppress
 from gateway.core.actor import Actor, Refused, change, note
+from gateway.core.address import canonical, is_mailbox
+from gateway.core.context import StoredMail
 from gateway.core.forward import read_forward
 from gateway.core.ledger import Ledger
-from gateway.core.model import Role
+from gateway.core.model import Address, Role
 from gateway.core.policy import Policy
 from gateway.core.profile import is_ours
 from gateway.core.subject import header_text
+
+MOST_READ: Final = 200_000      # characters of a mail in which a forward is looked for
 
 
 def requester(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
@@ -33,12 +39,19 @@ def give(ledger: Ledger, ticket: int, person: int, actor: Actor, policy: Policy)
 def fwd(ledger: Ledger, ticket: int, _args: str, actor: Actor, policy: Policy) -> None:
     """Whoever wrote the mail that the customer's last one forwards."""
     last = ledger.context.stored.get(ledger.ticket(ticket).last_public or 0)
-    inner = read_forward(last.text.whole_text) if last is not None else None
-    if inner is None:
+    sender = forwarded_by(last) if last is not None else None
+    if sender is None:
         raise Refused("the last mail of this ticket forwards none; write #requester ann@acme.example")
-    address = inner.sender.address.lower()
-    _outside(address, policy)
-    give(ledger, ticket, ledger.person(address, header_text(inner.sender.name, 80)), actor, policy)
+    _outside(sender.address, policy)
+    give(ledger, ticket, ledger.person(sender.address, header_text(sender.name, 80)), actor, policy)
+
+
+def forwarded_by(mail: StoredMail) -> Address | None:
+    """Who wrote the mail that a stored one forwards in its text; the address is canonical."""
+    inner = read_forward(mail.text.whole_text[:MOST_READ])
+    if inner is None or not is_mailbox(address := canonical(inner.sender.address)):
+        return None
+    return Address(name=inner.sender.name, address=address)
 
 
 def cc(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:

@@ -33,8 +33,8 @@ TAKEN_BACK: Final[frozenset[EventKind]] = frozenset({
 # Column -> (event that sets it, the value as an event writes it).
 _COLUMNS: Final[dict[str, tuple[EventKind, Callable[[object], str | None]]]] = {
     "assignee": ("assignee", lambda v: None if v is None else str(v)),
-    "priority": ("priority", lambda v: str(v)),
-    "queue": ("queue", lambda v: str(v)),
+    "priority": ("priority", str),
+    "queue": ("queue", str),
     "type": ("type", lambda v: None if v is None else str(v)),
     "due_at": ("due", lambda v: v.isoformat() if isinstance(v, datetime) else None),
     "estimate_minutes": ("estimate", lambda v: None if v is None else str(v)),
@@ -84,7 +84,7 @@ def _take_back(ledger: Ledger, number: int, here: list[Event], actor: Actor) -> 
     after = fold(e for e in history if e.seq <= here[-1].seq)
     for name, (kind, words) in _COLUMNS.items():
         old, made, now = (words(getattr(t, name)) for t in (before, after, ledger.ticket(number)))
-        if old != made and now != old:
+        if old not in (made, now):
             _same(name, made, now)
             change(ledger, number, kind, actor, now, old)
     if after.spent_minutes != before.spent_minutes:
@@ -150,4 +150,4 @@ def _unmerge(ledger: Ledger, number: int, mine: list[Event], actor: Actor, polic
 
 
 def _role(said: str | None) -> Role:
-    return next((r for r in ("requester", "cc", "holder") if r == said), "gone")  # type: ignore[return-value]
+    return next((r for r in ("requester", "cc", "holder") if r == said), "gone")

@@ -33,7 +33,7 @@ from gateway.core.policy import Field
 MOST_LINES: Final = 10          # ruling 8
 MOST_SUFFIX: Final = 200        # characters of a subject's suffix
 
-_SUFFIX = re.compile(rf"\[([^\[\]]{{1,{MOST_SUFFIX}}})\]\s*\Z")
+SUFFIX = re.compile(rf"\[([^\[\]]{{1,{MOST_SUFFIX}}})\]\s*\Z")
 
 
 def parse_block(text: str, fields: tuple[Field, ...] = ()) -> CommandBlock:
@@ -102,7 +102,7 @@ def parse_suffix(subject: str, fields: tuple[Field, ...] = ()) -> tuple[tuple[Co
 
     Brackets of which no item begins with a command's word are somebody's own and give neither.
     """
-    shape = _SUFFIX.search(subject)
+    shape = SUFFIX.search(subject)
     items = [item.strip() for item in shape.group(1).split(";")] if shape else []
     words = words_of(fields)
     reader = _Reader(words)

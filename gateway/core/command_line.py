@@ -26,7 +26,8 @@ MOST_WORD = 40          # longer words are no command of anybody, nor worth a su
 
 _HASH = re.compile(r"#([ \t]*)([^\s:=]*)(.*)", re.DOTALL)
 _KEY = re.compile(r"()([^\W\d_]{1,40}|CF\.\{[^{}]{1,40}\})[ \t]*(:.*)", re.DOTALL | re.IGNORECASE)
-_VALUE = re.compile(r"(?:[ \t]*[:=][ \t]*|[ \t]+|\Z)(.*)", re.DOTALL)
+# "#tag =a, b" sets all tags, so a sign with a blank before it and none behind belongs to the value.
+_VALUE = re.compile(r"(?:[:=][ \t]*|[ \t]+(?:[:=][ \t]+)?|\Z)(.*)", re.DOTALL)
 BY_WORD: Final[Mapping[str, CommandRow]] = {
     fold(word): row for row in COMMANDS for word in (row.name, *row.aliases)
 }
@@ -150,6 +151,8 @@ def _split(shape: re.Match[str] | None, rows: Mapping[str, CommandRow], words: W
     if row is None or value is None:
         return None
     said = value.group(1).strip(" \t")
+    if row.name != "tag":
+        said = said.removeprefix("=").lstrip(" \t")
     if rows is words.by_key:
         return row, _by_key(name, row, said, words)
     return row, f'"{words.fields[name]}"={said}' if row.name == "field" and name not in BY_WORD else said

@@ -186,7 +186,7 @@ SORTS: Final[dict[str, str]] = {
 
 def rank(role: str) -> int:
     """The place of a role in ROLES."""
-    return ROLES.index(role)  # type: ignore[arg-type]
+    return ROLES.index(role)
 
 
 def light_words() -> frozenset[str]:
