@@ -306,6 +306,7 @@ class Desk:
         more |= {t.merged_into for n, t in tickets.items() if n in more}
         more = {n for n, t in tickets.items() if n in more or t.merged_into in more}
         history = {n: tuple(e for e in every.events if e.ticket == n) for n in more}
+        tickets |= self._with_redirects({int(e.after) for h in history.values() for e in h if e.kind in ("linked", "unlinked")})
         on = [m for m in messages.values() if m.ticket in tickets]
         notes = _grouped((e.ticket, e.message) for e in every.events if e.kind == "note" and e.message in {m.id for m in on})
         chosen = {m.id for m in on if m.hold} | {t.last_public for t in tickets.values()}

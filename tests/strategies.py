@@ -125,7 +125,7 @@ class Story:
             events=(event,),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
-            ticket_fields=(TicketField(event=event.seq, ticket=ticket.id, field="site", value=self._words()),),
+            ticket_fields=(TicketField(event=event.seq, ticket=ticket.id, field="site", value=f"value {event.seq}"),),
             ticket_links=(TicketLink(
                 ticket=ticket.id, other=1, relation="relates", since=self.now, until=self.now if message.id % 2 else None
             ),),

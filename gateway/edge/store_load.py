@@ -80,6 +80,7 @@ class _Load:
             *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(),
         })
         history = self._more(tickets, mail_ids)
+        tickets |= self._tickets(_linked(e for events in history.values() for e in events))
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes = self._chosen(tickets, messages)
@@ -402,6 +403,11 @@ def _named(threads: dict[int, tuple[int, ...]], own: dict[int, str]) -> dict[int
     """Message ids as Message-IDs; a ticket whose mails had none is left out."""
     named = {t: tuple(dict.fromkeys(own[i] for i in ids if i in own)) for t, ids in threads.items()}
     return {t: ids for t, ids in named.items() if ids}
+
+
+def _linked(events: Iterable[Event]) -> set[int]:
+    """The tickets that links name: to take one back is an event there, too."""
+    return {int(e.after) for e in events if e.kind in ("linked", "unlinked") and e.after}
 
 
 def _person_in(event: Event) -> int | None:
