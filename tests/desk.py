@@ -18,7 +18,7 @@ from typing import Any
 from gateway.core import lifecycle
 from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail
+from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail, absorb
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
@@ -29,7 +29,7 @@ from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.parse import parse
-from gateway.pipeline import Rooms, decide, decide_unsent
+from gateway.pipeline import Rooms, decide, decide_unsent, decide_woken, joined
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -210,6 +210,16 @@ class Desk:
     def put_off(self, sent: Sent, reply: str) -> Outcome:
         """The other side has put off ``sent`` for so long that its writer must hear of it."""
         return self._attempt(sent, "deferred", reply)
+
+    def wake(self) -> Outcome:
+        """As the waker does: what is pending and due."""
+        due = [n for n, t in self.tickets.items() if t.status == "pending" and t.pending_until and t.pending_until <= self.now]
+        context = self.context(Needs(tickets=frozenset(due), addresses=frozenset(a.address for a in self.policy.agents)))
+        parts = []
+        for number in due:
+            parts.append(decide_woken(number, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now))
+            context = absorb(context, parts[-1])
+        return self._keep(joined(parts), [])
 
     def _attempt(self, sent: Sent, state: OutboxState, reply: str) -> Outcome:
         """As the postman does: unless a report came in meanwhile, the state and what follows from it."""

@@ -19,7 +19,6 @@ from gateway.core.rows import (
     MailId,
     Message,
     MessageText,
-    OptOut,
     OutboxRow,
     Participant,
     Person,
@@ -28,10 +27,9 @@ from gateway.core.rows import (
     SentId,
     Suppression,
     Ticket,
-    TicketField,
-    TicketLink,
     TicketText,
 )
+from gateway.core.rows_beside import OptOut, TicketField, TicketLink
 
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 START = datetime(2026, 10, 30, 8, 0, tzinfo=UTC)

@@ -25,9 +25,8 @@ from gateway.core.rows import (
     Rows,
     Suppression,
     Ticket,
-    TicketField,
-    TicketLink,
 )
+from gateway.core.rows_beside import TicketField, TicketLink
 
 K = TypeVar("K")
 V = TypeVar("V")
