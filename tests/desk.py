@@ -312,8 +312,8 @@ class Desk:
             *(o.ticket for o in outbox.values()), *(t for found in opened.values() for t in found),
             *(t for found in found_by.values() for t in found), *undone,
         })
-        more = {*asked.more_of, *undone, *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))}
-        more |= {t.merged_into for n, t in tickets.items() if n in more}
+        more = {*asked.more_of, *undone, *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))} - {None}
+        more |= {t.merged_into for n, t in tickets.items() if n in more and t.merged_into is not None}
         more = {n for n, t in tickets.items() if n in more or t.merged_into in more}
         history = {n: tuple(e for e in every.events if e.ticket == n) for n in more}
         tickets |= self._with_redirects({int(e.after) for h in history.values() for e in h if e.kind in ("linked", "unlinked")})

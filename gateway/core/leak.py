@@ -1,4 +1,6 @@
-"""What must not go to a customer: lines of our footer, of internal notes, and reply addresses in an answer (ruling 3)."""
+"""What must not go to a customer unseen: lines of our footer and of internal notes, reply addresses (ruling 3), and an
+answer that a colleague's has overtaken (ruling 4).
+"""
 
 from __future__ import annotations
 
@@ -42,3 +44,17 @@ def ours_attached(case: Case) -> list[str]:
 def _plain(line: str) -> str:
     """Letters only: case, blanks, line ends and quote marks aside."""
     return "".join(line.replace(">", " ").casefold().split())
+
+
+def newer_answer(case: Case, ticket: int) -> str | None:
+    """Ruling 4: who answered in public, and when, after the notice that this mail replies to."""
+    state = case.context.tickets[ticket]
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    if notice is None or state.last_agent_at is None or state.last_agent == case.author():
+        return None
+    if state.last_agent_at <= notice.created_at:
+        return None
+    colleague = case.ledger.find(state.last_agent)
+    known = case.policy.agent_of_address(colleague.address) if colleague else None
+    name = known.name if known else (colleague.name or colleague.address) if colleague else "?"
+    return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

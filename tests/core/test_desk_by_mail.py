@@ -336,3 +336,19 @@ def test_a_customers_own_brackets_come_back_in_answers_and_are_no_command() -> N
     own, first = opened(subject="Printer [urgent]")
     own.answer(first.to(ANNA)[0], ANNA, "Hello.")
     assert own.ticket(1).priority == "normal"
+
+
+def test_a_held_mail_is_sent_with_its_macro_and_its_split() -> None:
+    own, notice = desk()
+    own.answer(next(s for s in own.sent if s.row.rcpt_to == BERT), BERT, "I am on it.")
+    held = own.answer(notice, ANNA, "#macro reset\n#split Password\n\nSorry for the wait.")
+    assert held.held == "stale"
+    out = own.answer(held.to(ANNA)[0], ANNA, "#send")
+    (mail,) = out.to(ANN)
+    assert mail.text.startswith("Sorry for the wait.\n\nDear Ann Ames,\n\nyour password is reset (ABC-1).")
+    assert (own.ticket(2).status, own.ticket(1).status) == ("solved", "open")
+    own, notice = desk()
+    own.answer(next(s for s in own.sent if s.row.rcpt_to == BERT), BERT, "I am on it.")
+    held = own.answer(notice, ANNA, "Sorry for the wait.")
+    wrong = own.answer(held.to(ANNA)[0], ANNA, "#send\n#macro nope")
+    assert "possible are reset" in said(wrong, kind="held_notice")
