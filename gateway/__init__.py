@@ -44,6 +44,7 @@
       policy.py             what the configuration allows
       context.py            the slice of stored state that a decision may see
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands
+      wants.py              what the commands of a mail will ask of the store
       classify.py           a person, or which sort of machine (RFC 3834, 3464)
       classify_words.py     what robots write into subjects and addresses
       absence.py            absence notices by their words, and when their writers are back
