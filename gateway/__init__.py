@@ -12,6 +12,7 @@
     mailboxes.py            the accounts that mail is fetched from and sent through
     backup.py               a backup of the running desk, its proof, and what it makes needless
     keeper.py               one a day, and a missed one made up
+    waker.py                pending tickets whose time has come
     restore.py              the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
@@ -38,10 +39,12 @@
     core/                   decisions: values in, values out; no clock, chance, file, socket, log or library
       model.py              the nouns of what comes in and is understood: Envelope, Mail, Facts …
       rows.py               what is stored, one class a table: Ticket, Event, Message …
+      rows_beside.py        own fields, links, opt-outs
       decision.py           what is decided: rows, drafts of mails, reasons
       policy.py             what the configuration allows
       context.py            the slice of stored state that a decision may see
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands
+      wants.py              what the commands of a mail will ask of the store
       classify.py           a person, or which sort of machine (RFC 3834, 3464)
       classify_words.py     what robots write into subjects and addresses
       absence.py            absence notices by their words, and when their writers are back
@@ -63,22 +66,37 @@
       signature.py          signatures, lines of phones, footers, legal notices
       signature_words.py    how people and their programs end a mail
       forward.py            the mail that another one forwards
-      command.py            the command table, and the reader of the block on top of a mail
+      command_table.py      every command: words, who may, level, help
+      command.py            the reader of the block on top of a mail, and of the subject's suffix
+      command_line.py       one line as a command
       stray.py              commands in the wrong place
       command_value.py      readers of command values
+      when.py               moments and spans as people write them; business days
+      macro.py              prepared answers
       conclude.py           what to do with one mail: the table CASES
       forwarded.py          a customer's mail that an agent sent on: whose ticket it is
       direct.py             what lies in a Sent folder: ours, or an agent's who wrote straight from there
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
-      act.py                what commands do to a ticket
+      leak.py               what must not go to a customer
+      tell.py               answers to an agent's questions: #show, #search, #why
+      changes.py            what events did, in words
+      customer.py           what customers may order by mail
+      flood.py              one address that opens too many tickets
+      act.py                what commands do to a ticket: who may, all or nothing
+      act_state.py          status, holder, queue, priority, type, tags, times, own fields
+      act_people.py         requester and copies
+      act_tickets.py        merge, split, link
+      act_undo.py           taking back what a mail did
+      actor.py              who acts, and a refusal
       lifecycle.py          which status may follow which; the fold of events
       ledger.py             what one decision writes down
       relay.py              which mails a decision sends, and to whom
       footer.py             the lines we add to an agent's mail
       budget.py             whether we may send automatic mail: what ends loops
       retry.py              what became of an attempt to send, and when to try again
+      woken.py              a pending ticket whose time has come
       failure.py            a mail of ours that was refused for good, or is late
       bounce.py             a delivery report, and the mail of ours that it speaks of
       suppress.py           dead addresses: when we stop writing to somebody, and begin again

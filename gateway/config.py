@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway import settings_checks, settings_file, starter
-from gateway.core.policy import Agent, Budgets, Mailbox, Policy, Queue, Relay, Rule
+from gateway.core.policy import Agent, Budgets, Field, Macro, Mailbox, Policy, Queue, Relay, Rule
 from gateway.core.token import Keyring
 from gateway.errors import ConfigError, Problem, StateError
 from gateway.keys import keys, passing_keys
@@ -211,6 +211,8 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         rules=tuple(Rule(**row) for row in document.rows["rule"]),
         budgets=Budgets(**document.one("budgets")),
         reply_to_token=top["reply_to_token"],
+        fields=tuple(Field(**row) for row in document.rows["field"]),
+        macros=tuple(Macro(**row) for row in document.rows["macro"]),
     )
     return Config(
         file=path,

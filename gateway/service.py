@@ -45,6 +45,7 @@ from gateway.mailboxes import open_mailboxes
 from gateway.mime.compose import Composer
 from gateway.pipeline import Rooms
 from gateway.postman import Carrier, Postman, Ways
+from gateway.waker import Waker
 
 TEMPLATES = Path(__file__).parent / "templates"
 GRACE = 25.0        # of the 30 seconds a SIGTERM may take
@@ -96,7 +97,7 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        keeper = Keeper(self.config, books)
+        keeper, waker = Keeper(self.config, books), Waker(books, rooms)
         counter = Counter(
             self.config, books, spool, rooms=rooms, keeper=keeper,
             mailboxes=lambda: [f for m in mailboxes for f in m.folders()],
@@ -105,6 +106,7 @@ class Gateway:
         await control.start()
         notifier = Notifier()
         rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run()), asyncio.create_task(keeper.run())]
+        rooms_at_work.append(asyncio.create_task(waker.run()))
         asides = [asyncio.create_task(_pulse(notifier, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
@@ -124,6 +126,7 @@ class Gateway:
             intake.stop()
             postman.stop()
             keeper.stop()
+            waker.stop()
             for task in (stopped, *asides):
                 task.cancel()
             ended = await asyncio.gather(*rooms_at_work, *asides, return_exceptions=True)

@@ -19,7 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.core.address import domain, local
-from gateway.core.policy import Rule
+from gateway.core.command_line import BY_WORD, parse_action
+from gateway.core.command_value import fold
+from gateway.core.policy import Field, Rule
 from gateway.errors import Problem
 from gateway.settings_file import Document, Row
 from gateway.settings_kinds import Endpoint, did_you_mean
@@ -243,6 +245,43 @@ def _rules(doc: Document) -> Iterator[Problem]:
         yield replace(problem, file=f"{doc.file}:{line}") if line else problem
 
 
+def _fields(doc: Document) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for i, row in enumerate(doc.rows["field"]):
+        for key, words in (("name", [row["name"]] if row.get("name") else []), ("aliases", row.get("aliases") or ())):
+            for word in words:
+                place = f"field[{i}].{key}"
+                if (other := seen.setdefault(fold(word), place)) != place:
+                    yield doc.problem(place, f"already stands in {other}; choose another", word)
+        choices = row.get("choices") or ()
+        if row.get("type") == "choice" and "choices" in row and not choices:
+            yield doc.problem(f"field[{i}].choices", 'a choice needs values, such as choices = ["Berlin", "Graz"]')
+        if choices and row.get("type", "choice") != "choice":
+            yield doc.problem(f"field[{i}].choices", 'only a choice has them; write type = "choice"', list(choices))
+
+
+def _macros(doc: Document) -> Iterator[Problem]:
+    fields = tuple(Field(**row) for row in doc.rows["field"] if len(row) == len(Field.__dataclass_fields__) and None not in row.values())
+    seen: dict[str, str] = {}
+    for i, row in enumerate(doc.rows["macro"]):
+        place = f"macro[{i}]"
+        if row.get("name") and (other := seen.setdefault(fold(row["name"]), place)) != place:
+            yield doc.problem(f"{place}.name", f"the same as {other}.name; choose another", row["name"])
+        if not row.get("text", "-") and not row.get("then", "-"):
+            yield doc.problem(f"{place}.text", "write a text, or commands in then")
+        for line in row.get("then") or ():
+            try:
+                parse_action(line, fields, by_rule=False)
+            except ValueError as error:
+                yield doc.problem(f"{place}.then", str(error), line)
+
+
+def _hidden_fields(doc: Document) -> Iterator[Problem]:
+    for place, name in doc.each("field", "name"):
+        if fold(name) in BY_WORD:
+            yield doc.problem(place, f"#{name} is a command already, so the field is set by #field {name}=… alone", name)
+
+
 def _nobody_vouches(doc: Document) -> Iterator[Problem]:
     vouched = {
         d for section in ("relay", "mailbox") for _, domains in doc.each(section, "authenticates") for d in domains
@@ -303,8 +342,10 @@ CHECKS: tuple[Check, ...] = (
     _send,
     _rules,
     _backup,
+    _fields,
+    _macros,
 )
-WARNINGS: tuple[Check, ...] = (_nobody_vouches, _nothing_is_sent, _clear_text)
+WARNINGS: tuple[Check, ...] = (_hidden_fields, _nobody_vouches, _nothing_is_sent, _clear_text)
 
 
 def busy_ports(doors: dict[str, Endpoint | Path | None], file: str) -> Iterator[Problem]:

@@ -73,6 +73,14 @@ def _sql(value: Any) -> str:
     return value.strip()
 
 
+def _letter(value: Any) -> str:
+    if not isinstance(value, str) or not all(c.isprintable() or c in "\n\t" for c in value):
+        raise ValueError('write a text in quotes; """ begins and ends one of several lines')
+    if len(value) > 10_000:
+        raise ValueError("write at most 10000 characters")
+    return value.strip()
+
+
 def _matching(pattern: str, example: str, remedy: str) -> Callable[[Any], str]:
     compiled = re.compile(pattern)
 
@@ -240,6 +248,11 @@ KEY = Kind(words="2-10 capitals", read=_matching(r"[A-Z][A-Z0-9]{1,9}", "ABC", "
 LOGIN = Kind(words="login", read=_login)
 LOGINS = Kind(words="list of logins", read=_many(_login, "anna"))
 NAME = Kind(words="name", read=_login)
+_word = _matching(r"[^\W\d_][\w.-]{0,39}", "customer-number", "begin with a letter; use at most 40 letters, digits, dots, dashes")
+WORD = Kind(words="word", read=_word)
+WORDS = Kind(words="list of words", read=_many(_word, "customer-number"))
+TEXTS = Kind(words="list of texts", read=_many(_text, "Berlin"))
+LETTER = Kind(words="text of some lines", read=_letter)
 LANGUAGE = Kind(words=" or ".join(LANGUAGES), read=_choice(LANGUAGES))
 FLAG = Kind(words="true or false", read=_flag)
 COUNT = Kind(words="number", read=_count)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core import lifecycle
+from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, SentMail, StoredMail
+from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail, absorb
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
@@ -28,7 +29,7 @@ from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.parse import parse
-from gateway.pipeline import Rooms, decide, decide_unsent
+from gateway.pipeline import Rooms, decide, decide_unsent, decide_woken, joined
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -210,6 +211,16 @@ class Desk:
         """The other side has put off ``sent`` for so long that its writer must hear of it."""
         return self._attempt(sent, "deferred", reply)
 
+    def wake(self) -> Outcome:
+        """As the waker does: what is pending and due."""
+        due = [n for n, t in self.tickets.items() if t.status == "pending" and t.pending_until and t.pending_until <= self.now]
+        context = self.context(Needs(tickets=frozenset(due), addresses=frozenset(a.address for a in self.policy.agents)))
+        parts = []
+        for number in due:
+            parts.append(decide_woken(number, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now))
+            context = absorb(context, parts[-1])
+        return self._keep(joined(parts), [])
+
     def _attempt(self, sent: Sent, state: OutboxState, reply: str) -> Outcome:
         """As the postman does: unless a report came in meanwhile, the state and what follows from it."""
         self.now += MINUTE
@@ -275,7 +286,8 @@ class Desk:
     def roles(self, ticket: int) -> dict[str, str]:
         """Address -> role of everybody on a ticket."""
         address = {p.id: p.address for p in self.all.persons}
-        return {address[p.person]: p.role for p in self.all.participants if p.ticket == ticket}
+        roles = {address[p.person]: p.role for p in self.all.participants if p.ticket == ticket}
+        return {a: role for a, role in roles.items() if role != "gone"}
 
     def everything_to(self, *addresses: str) -> Iterator[Sent]:
         return (s for s in self.sent if s.row.rcpt_to in addresses)
@@ -293,14 +305,22 @@ class Desk:
             (persons[e.actor].address, e.ticket) for e in every.events
             if e.kind == "created" and e.actor in known.values() and e.recorded_at >= self.now - HOUR
         )
+        undone = {e.ticket for e in every.events if e.cause in asked.undone}
+        found_by = {search: self._search(search) for search in asked.searches}
         tickets = self._with_redirects({
             *asked.tickets, *(i.ticket for rows in mail_ids.values() for i in rows),
             *(o.ticket for o in outbox.values()), *(t for found in opened.values() for t in found),
+            *(t for found in found_by.values() for t in found), *undone,
         })
+        more = {*asked.more_of, *undone, *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))} - {None}
+        more |= {t.merged_into for n, t in tickets.items() if n in more and t.merged_into is not None}
+        more = {n for n, t in tickets.items() if n in more or t.merged_into in more}
+        history = {n: tuple(e for e in every.events if e.ticket == n) for n in more}
+        tickets |= self._with_redirects({int(e.after) for h in history.values() for e in h if e.kind in ("linked", "unlinked")})
         on = [m for m in messages.values() if m.ticket in tickets]
         notes = _grouped((e.ticket, e.message) for e in every.events if e.kind == "note" and e.message in {m.id for m in on})
         chosen = {m.id for m in on if m.hold} | {t.last_public for t in tickets.values()}
-        chosen |= {m for found in notes.values() for m in found}
+        chosen |= {m for found in notes.values() for m in found} | {m.id for m in on if m.ticket in more}
         texts = {t.message: t for t in every.message_texts}
         own = {i.message: i.rfc_id for i in every.mail_ids if i.role == "self"}
         auto = tuple(
@@ -308,7 +328,8 @@ class Desk:
             if o.kind in AUTOMATIC and o.created_at >= self.now - 24 * HOUR
             and (domain(o.rcpt_to) in {domain(a) for a in asked.addresses} or o.ticket in tickets)
         )
-        participants = _grouped((p.ticket, p) for p in every.participants if p.ticket in tickets)
+        people = {(p.ticket, p.person): p for p in every.participants if p.ticket in tickets}
+        participants = _grouped((p.ticket, p) for p in people.values() if p.role != "gone")
         side = {(t, p.person) for t, found in participants.items() for p in found if p.role != "holder"}
         public = _grouped(
             (m.ticket, own.get(m.id)) for m in on
@@ -327,9 +348,12 @@ class Desk:
             *(p.person for found in participants.values() for p in found),
             *(i.sender for rows in mail_ids.values() for i in rows),
             *(who for t in tickets.values() for who in (t.requester, t.assignee, t.last_agent)),
-            *(s.message.author for s in stored.values()),
+            *(s.message.author for s in stored.values()), *(e.actor for found in history.values() for e in found),
+            *(int(e.after) for found in history.values() for e in found if e.after and e.kind in (
+                "assignee", "requester", "participant_added", "participant_removed", "revived")),
         }
-        seen = {i: p for i, p in persons.items() if i in named}
+        said = {s.address for i in chosen if i in stored and messages[i].ticket in more if (s := forwarded_by(stored[i]))}
+        seen = {i: p for i, p in persons.items() if i in named or p.address in said}
         deliveries = {d.outbox: d for d in every.deliveries}
         return Context(
             next_seq=len(every.events) + 1, next_ticket=max(self.tickets, default=0) + 1,
@@ -363,6 +387,10 @@ class Desk:
                 (o.ticket, o.recipient) for o in every.outbox
                 if o.kind == "ack" and o.ticket is not None and o.message in {m.id for m in on}
             ),
+            opted_out=frozenset(o.person for o in every.opt_outs if o.person in seen), history=history, found=found_by,
+            fields={n: tuple(f for f in every.ticket_fields if f.ticket == n) for n in more},
+            links={n: tuple({(k.other, k.relation): k for k in every.ticket_links if k.ticket == n}.values()) for n in more},
+            told={n: tuple(s for _, s in sorted(stored.items()) if s.message.ticket == n) for n in more},
             suppressions={s.person: s for s in every.suppressions if s.person in seen},
             bounces=_grouped(
                 (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after)) for e in every.events
@@ -380,6 +408,21 @@ class Desk:
         while more := {t.id: t for t in every.values() if t.merged_into in out and t.id not in out}:
             out |= more
         return out
+
+    def _search(self, search: Search) -> tuple[int, ...]:
+        """As the store does it."""
+        subject = {t.ticket: t.subject for t in self.all.ticket_texts}
+        person = {p.id: p for p in self.all.persons}
+        out = []
+        for n, t in self.tickets.items():
+            asker = person.get(t.requester or 0)
+            text = f"{subject[n]} {asker.address if asker else ''} {asker.name if asker else ''} {t.tags}".lower()
+            holder = person[t.assignee].address if t.assignee is not None else ""
+            if all(w in text for w in search.words) and t.merged_into is None and search.queue in ("", t.queue) and (
+                t.status == search.status or (not search.status and t.status != "void")
+            ) and search.assignee in (None, holder):
+                out.append(n)
+        return tuple(sorted(out, reverse=True))
 
     def _reasons(self, tickets: frozenset[int]) -> dict[int, tuple[Reason, ...]]:
         rows = [d for d in self.all.decisions if d.ticket in tickets]

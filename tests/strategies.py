@@ -29,6 +29,7 @@ from gateway.core.rows import (
     Ticket,
     TicketText,
 )
+from gateway.core.rows_beside import OptOut, TicketField, TicketLink
 
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 START = datetime(2026, 10, 30, 8, 0, tzinfo=UTC)
@@ -122,6 +123,11 @@ class Story:
             events=(event,),
             outbox=(outbox,),
             deliveries=(*self._delivered(), self.deliveries[-1]),
+            ticket_fields=(TicketField(event=event.seq, ticket=ticket.id, field="site", value=f"value {event.seq}"),),
+            ticket_links=(TicketLink(
+                ticket=ticket.id, other=1, relation="relates", since=self.now, until=self.now if message.id % 2 else None
+            ),),
+            opt_outs=(OptOut(person=author.id, since=self.now, cause=message.spool_id),) if message.id % 3 == 0 else (),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
             suppressions=(Suppression(
                 person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,

@@ -23,7 +23,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from gateway import cli  # noqa: E402
-from gateway.core.command import COMMANDS  # noqa: E402
+from gateway.core.command_table import COMMANDS  # noqa: E402
 from gateway.edge import rules  # noqa: E402
 from gateway.settings_doc import SETTINGS, settings_table  # noqa: E402
 
@@ -40,9 +40,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def commands_table() -> str:
     rows = []
     for row in COMMANDS:
-        also = [f"`#{alias}`" for alias in row.aliases] + [f"`{key.capitalize()}:`" for key in row.keys]
-        rows.append((f"`{row.syntax}`", row.help, " ".join(also), "yes" if row.by_rule else ""))
-    return table(("command", "meaning", "also", "by rule"), rows)
+        keys = [key.partition("=")[0].capitalize() for key in row.keys]
+        also = [f"`#{alias}`" for alias in row.aliases] + [f"`{key}:`" for key in keys]
+        who = ("customers, " if row.customer is not None else "") + ("light agents" if row.who == "light" else f"{row.who}s")
+        rows.append((f"`{row.syntax}`", row.help, who, " ".join(also), "yes" if row.by_rule else ""))
+    return table(("command", "meaning", "who", "also", "by rule"), rows)
 
 
 def verbs_table() -> str:
@@ -219,7 +221,7 @@ def test_the_five_minutes_work_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_every_command_shown_in_a_mail_is_one() -> None:
-    from gateway.core.command import names
+    from gateway.core.command_line import names
 
     for word in re.findall(r"(?<![\w`#(])#([a-z_]+)\b", re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", TEXT, flags=re.DOTALL)):
         assert word in names(), word

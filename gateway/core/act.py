@@ -1,45 +1,115 @@
-"""What commands do to a ticket. One row a command; a refusal says what would have been valid.
+"""What commands do to a ticket: the table ACTS, who may use it, and all or nothing.
 
-Commands of people and of rules run through the same table (architecture decision 7). A caller
-works on a ledger of its own and throws it away if anything was refused: all or nothing.
+Commands of people and of rules run through the same table (architecture decision 7). Acts stand in
+core/act_*.py by subject. ``perform`` is the door for whoever has commands for a ticket: an agent's reply,
+and later ``control@`` and digests.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core import suppress
-from gateway.core.command import parse_action
+from gateway.core import act_people, act_state, act_tickets, act_undo
+from gateway.core.act_state import first_answer, set_status
+from gateway.core.act_tickets import merge, split
+from gateway.core.actor import Actor, Refused
+from gateway.core.changes import changes
+from gateway.core.command_line import parse_action, row_of
+from gateway.core.command_table import rank
 from gateway.core.ledger import Ledger
-from gateway.core.lifecycle import TRANSITIONS
-from gateway.core.model import ActorKind, Command, Status
-from gateway.core.policy import Agent, Policy
+from gateway.core.model import Command, Level
+from gateway.core.policy import Policy
+
+__all__ = ["ACTS", "Actor", "Done", "Refused", "apply_rules", "carry_out", "first_answer", "merge", "perform", "set_status", "split", "too_low"]
+
+Act = Callable[[Ledger, int, str, Actor, Policy], None]
+ACTS: Final[dict[str, Act]] = {
+    "status": act_state.status,
+    "assign": act_state.assign,
+    "group": act_state.group,
+    "priority": act_state.priority,
+    "type": act_state.kind,
+    "tag": act_state.tag,
+    "due": act_state.due,
+    "spent": act_state.spent,
+    "estimate": act_state.estimate,
+    "field": act_state.field,
+    "spam": act_state.spam,
+    "restore": act_state.restore,
+    "requester": act_people.requester,
+    "fwd": act_people.fwd,
+    "cc": act_people.cc,
+    "revive": act_people.revive,
+    "unsubscribe": act_people.unsubscribe,
+    "link": act_tickets.link,
+    "unlink": act_tickets.unlink,
+    "merge": act_tickets.merge_into,
+    "undo": act_undo.undo,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """Who acts: an agent through a mail, or a rule."""
+class Done:
+    """What came of commands on one ticket: refusals, or changes."""
 
-    kind: ActorKind
-    person: int | None
-    agent: Agent | None = None
-    cause: str | None = None        # "rule:<name>" for rules
-
-
-class Refused(Exception):
-    """A command that cannot be carried out; the text tells the agent what would have been valid."""
+    refused: tuple[tuple[str, str], ...]    # (line as written, what would have been valid)
+    changed: tuple[str, ...]                # in words, for transcripts and receipts
+    transaction: str                        # what #undo takes
 
 
-STATUSES: Final[dict[str, Status]] = {status: status for status in TRANSITIONS}
+def perform(
+    commands: Iterable[Command], ticket: int, ledger: Ledger, actor: Actor, level: Level, policy: Policy,
+    *, language: str = "en",
+) -> Done:
+    """Authorise and carry out ``commands`` on one living ticket: all of them, or none.
+
+    ``actor.agent`` is who orders, ``level`` how sure we are of that (core/identity.py). The ticket must be in
+    ``ledger.context``, with what hangs on it; #undo, #field, #link and #unlink need it in ``Needs.more_of``, a named
+    other ticket in ``Needs.tickets``. They run on a fork of ``ledger``: if any is refused, ``ledger`` is as it
+    was, and ``Done.refused`` tells each refused line with what would have been valid; else ``ledger`` has taken the events
+    over and ``Done.changed`` says what changed, a line an event, keys before those of other tickets.
+    The events' cause is the ledger's, so several calls on one ledger (the lines of a control mail) are one transaction.
+
+    Commands without an act (note, public, help, why, show, search, split, macro …) are authorised, and
+    carried out by the caller.
+    """
+    every = tuple(commands)
+    refused = [(c.line, why) for c in every if (why := _forbidden(c, actor, level))]
+    scratch = ledger.fork()
+    if not refused:
+        refused = carry_out(every, ticket, scratch, actor, policy)
+    if refused:
+        return Done(refused=tuple(refused), changed=(), transaction=ledger.cause)
+    done = scratch.events[len(ledger.events):]
+    ledger.adopt(scratch)
+    changed = []
+    for event in done:
+        there = "" if event.ticket == ticket else f"{policy.key}-{event.ticket}: "
+        changed += [there + line for line in changes([event], ledger, policy, language, offset=actor.offset)]
+    return Done(refused=(), changed=tuple(changed), transaction=ledger.cause)
+
+
+def too_low(commands: Iterable[Command], level: Level) -> list[Command]:
+    """Those that need a higher level: what a confirmation would have to raise."""
+    return [c for c in commands if level < row_of(c.name).needed]
+
+
+def _forbidden(command: Command, actor: Actor, level: Level) -> str:
+    """Why this actor may not, '' if he may."""
+    row = row_of(command.name)
+    if actor.agent is not None and rank(actor.agent.role) < rank(row.who):
+        return f"this is for {row.who}s; you are {actor.agent.role} here"
+    if too_low([command], level):
+        return f"this needs a sender proven at level {row.needed}; yours is {level}"
+    return ""
 
 
 def carry_out(
-    commands: tuple[Command, ...], ticket: int, ledger: Ledger, actor: Actor, policy: Policy
+    commands: Iterable[Command], ticket: int, ledger: Ledger, actor: Actor, policy: Policy
 ) -> list[tuple[str, str]]:
-    """Run the commands that change a ticket; others (help, why, note …) are the caller's.
+    """Run the commands that have an act, whoever may; on a ledger that is thrown away if any was refused.
 
     Returns (line, what would be valid) of every refused command; empty if all were carried out.
     """
@@ -68,118 +138,8 @@ def apply_rules(
     refused: list[tuple[str, str, str]] = []
     for rule in (rule for rule in policy.rules if rule.name in hits):
         actor = Actor(kind="rule", person=None, cause=f"rule:{rule.name}")
-        actions = tuple(parse_action(line) for line in rule.then)
+        actions = tuple(parse_action(line, policy.fields) for line in rule.then)
         refused += [(rule.name, *why) for why in carry_out(actions, ticket, ledger, actor, policy)]
         if rule.stop:
             break
     return refused
-
-
-def set_status(ledger: Ledger, ticket: int, after: Status, actor: Actor) -> None:
-    """Move the ticket, if it is not there already. Raises Refused on a move that the table lacks."""
-    before = ledger.ticket(ticket).status
-    if before == after:
-        return
-    if after not in TRANSITIONS[before]:
-        raise Refused(f"a ticket that is {before} can become {', '.join(sorted(TRANSITIONS[before])) or 'nothing else'}")
-    ledger.event(
-        ticket, "status", actor=actor.person, actor_kind=actor.kind, before=before, after=after, cause=actor.cause
-    )
-
-
-def first_answer(ledger: Ledger, ticket: int, actor: Actor, policy: Policy) -> None:
-    """A new ticket that is answered is open; who answers first takes it, so that the customer's next mail reaches one person."""
-    state = ledger.ticket(ticket)
-    if state.status == "new":
-        set_status(ledger, ticket, "open", actor)
-    if state.assignee is None and actor.agent is not None:
-        _assign(ledger, ticket, "me", actor, policy)
-
-
-def _status(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    set_status(ledger, ticket, STATUSES[args], actor)   # the grammar admits no other word
-
-
-def _assign(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    agent = actor.agent if args == "me" else None
-    if args not in ("me", "none"):
-        agent = policy.agent(args) or policy.agent_of_address(args)
-    if agent is None and args != "none":
-        raise Refused("agents are " + ", ".join(a.login for a in policy.agents) + ", or me, or none")
-    after = str(ledger.person(agent.address, agent.name)) if agent else None
-    held = ledger.ticket(ticket).assignee
-    before = str(held) if held is not None else None
-    if before != after:
-        ledger.event(
-            ticket, "assignee", actor=actor.person, actor_kind=actor.kind, before=before, after=after,
-            cause=actor.cause,
-        )
-
-
-def _priority(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    before = ledger.ticket(ticket).priority
-    if before != args:
-        ledger.event(
-            ticket, "priority", actor=actor.person, actor_kind=actor.kind, before=before, after=args,
-            cause=actor.cause,
-        )
-
-
-def _tag(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    for item in args.split():
-        sign, tag = (item[0], item[1:]) if item[0] in "+-" else ("+", item)
-        have = tag in ledger.ticket(ticket).tags.split()
-        if (sign == "+") == have:
-            continue
-        ledger.event(
-            ticket, "tag_added" if sign == "+" else "tag_removed", actor=actor.person, actor_kind=actor.kind,
-            after=tag, cause=actor.cause,
-        )
-
-
-def _merge(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    found = re.fullmatch(rf"(?:{re.escape(policy.key)}-)?(\d{{1,15}})", args.strip(), re.IGNORECASE)
-    if found is None:
-        raise Refused(f"#merge {policy.key}-123")
-    into = ledger.context.living(int(found.group(1)))
-    if into is None:
-        raise Refused(f"{policy.key}-{found.group(1)} is not a ticket here")
-    if into.id == ticket:
-        raise Refused(f"{policy.key}-{into.id} is this ticket")
-    merge(ledger, ticket, into.id, actor)
-
-
-def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
-    """``ticket`` becomes void and redirects to ``into`` for ever; its followers move along."""
-    ledger.event(
-        ticket, "merged_into", actor=actor.person, actor_kind=actor.kind, after=str(into), cause=actor.cause
-    )
-    ledger.event(into, "merged_from", actor=actor.person, actor_kind=actor.kind, after=str(ticket), cause=actor.cause)
-    for follower in ledger.followers(ticket):
-        ledger.join(
-            into, follower.person, "holder" if follower.role == "holder" else "cc", actor=actor.person,
-            actor_kind=actor.kind, cause=actor.cause,
-        )
-
-
-def _revive(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    """Only of this ticket: an agent who writes to somebody else's customer does so on that one's ticket."""
-    on_it = {f.person for f in ledger.followers(ticket)}
-    dead = {ledger.address(row.person): row for p in on_it if (row := suppress.stopped(p, ledger, policy))}
-    row = dead.get(args)
-    if row is None:
-        listed = ", ".join(sorted(dead))
-        raise Refused(f"on this ticket we do not write to {listed}" if listed else "we write to everybody on this ticket")
-    suppress.revive(row, ledger)
-    ledger.event(ticket, "revived", actor=actor.person, actor_kind=actor.kind, after=str(row.person), cause=actor.cause)
-
-
-Act = Callable[[Ledger, int, str, Actor, Policy], None]
-ACTS: Final[dict[str, Act]] = {
-    "status": _status,
-    "assign": _assign,
-    "priority": _priority,
-    "tag": _tag,
-    "merge": _merge,
-    "revive": _revive,
-}

@@ -12,19 +12,22 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from gateway.core import act, relay
+from gateway.core import act, relay, tell
 from gateway.core.budget import why_no_automatic
 from gateway.core.case import Case, afresh, store
-from gateway.core.command import help_lines, parse_block
+from gateway.core.changes import changes
+from gateway.core.command import parse_block
+from gateway.core.command_table import light_words
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
-from gateway.core.footer import is_footer
-from gateway.core.model import OURS_INSIDE, Command, OutgoingKind, Part
+from gateway.core.leak import leftovers, newer_answer, ours_attached
+from gateway.core.macro import Expanded, expand
+from gateway.core.model import Command, OutgoingKind, Part
 from gateway.core.policy import Agent
 from gateway.core.quote import split_reply
 from gateway.core.rows import Attachment, Message, Ticket
 from gateway.core.stray import strays
-from gateway.core.token import hides_token, strip_tokens
+from gateway.core.when import offset_of
 
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
@@ -38,10 +41,8 @@ HOLDS: Final[dict[str, bool]] = {
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
-LIGHT = frozenset({"note", "help", "why"})      # the commands of a light agent
+LIGHT: Final = light_words()
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
-SHORT = 20                          # letters; a line of a note shorter than this is too common to mean a leak
-PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
 
 
 def agent_mail(case: Case) -> Decision:
@@ -51,6 +52,13 @@ def agent_mail(case: Case) -> Decision:
     assert ticket is not None
     if case.facts.identity.level < 3:
         return _hold(case, agent, "unproven")
+    if any(c.name == "dryrun" for c in case.facts.block.commands):
+        return _rehearse(case, agent, ticket)
+    return _agent_mail(case, agent, ticket)
+
+
+def _agent_mail(case: Case, agent: Agent, ticket: int) -> Decision:
+    """``agent_mail`` of a proven agent, whether it is meant or only rehearsed."""
     if case.facts.block.suspects:
         return _hold(case, agent, "commands", case.facts.block.suspects)
     names = {c.name for c in case.facts.block.commands}
@@ -65,45 +73,79 @@ def agent_mail(case: Case) -> Decision:
         return _release(case, agent)
     if not (text or case.facts.block.commands or attached):
         return _hold(case, agent, "empty")
-    if not internal and (stray := strays(text)):
+    if not internal and (stray := strays(text, case.policy.fields)):
         return _hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
     leaks = [] if internal else leftovers(case, ticket, text) + ours_attached(case)
     if leaks:
         return _hold(case, agent, "leftover", [(line, "") for line in leaks])
-    if text and not internal and (newer := _newer_answer(case, ticket)):
+    try:
+        said = _expanded(case, agent, ticket, text, case.facts.block.commands)
+    except act.Refused as error:
+        line = next(c.line for c in case.facts.block.commands if c.name == "macro")
+        return _hold(case, agent, "commands", [(line, str(error))])
+    if said.text != text:   # the HTML does not have the macro's words
+        text = said.text
+        case = replace(case, spooled=replace(case.spooled, mail=replace(case.spooled.mail, html="")))
+    if text and not internal and (newer := newer_answer(case, ticket)):
         return _hold(case, agent, "stale", [(newer, "")])
-    return _carry_out(case, agent, ticket, text, internal)
+    return _carry_out(case, agent, ticket, text, internal, said.commands)
 
 
-def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool) -> Decision:
+def _carry_out(
+    case: Case, agent: Agent, ticket: int, text: str, internal: bool, commands: tuple[Command, ...]
+) -> Decision:
     """Everything was understood: message first, then commands; all or nothing."""
     message = case.ledger.new_message()
+    ticket = _apart(case, agent, ticket, commands)
     posted = bool(text or _attached(case.spooled.mail.parts))
     content = case.content(message, text) if posted else None
-    drafts, refused = _do(case, agent, content, internal, case.facts.block.commands)
+    drafts, refused, changed = _do(case, agent, ticket, content, internal, commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
     case.ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
         case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
-        drafts=[*drafts, *_results(case, agent, ticket, message)],
+        drafts=[*drafts, *_results(case, agent, ticket, message, changed)],
     )
 
 
+def _actor(case: Case, agent: Agent) -> act.Actor:
+    return act.Actor(
+        kind="agent", person=case.author(), agent=agent, offset=offset_of(case.spooled.mail.header("date"))
+    )
+
+
+def _expanded(case: Case, agent: Agent, ticket: int, text: str, commands: tuple[Command, ...]) -> Expanded:
+    """Text and commands with macros in place. Raises Refused."""
+    person = case.ledger.find(case.ledger.ticket(ticket).requester)
+    name = (person.name or person.address) if person is not None else ""
+    said = expand(commands, name, relay.key_of(ticket, case.policy), agent, case.policy)
+    return replace(said, text=f"{text}\n\n{said.text}".strip())
+
+
+def _apart(case: Case, agent: Agent, ticket: int, commands: tuple[Command, ...]) -> int:
+    """The ticket that the mail is about: with #split a new one."""
+    order = next((c for c in commands if c.name == "split"), None)
+    if order is None:
+        return ticket
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    answered = notice.message if notice is not None else None
+    return act.split(case.ledger, ticket, order.args, answered, _actor(case, agent), case.policy)
+
+
 def _do(
-    case: Case, agent: Agent, content: relay.Content | None, internal: bool, commands: tuple[Command, ...]
-) -> tuple[list[Draft], list[tuple[str, str]]]:
-    """Post ``content``, if any, and run ``commands``: the mails that follow, or the refused lines."""
-    ledger, ticket = case.ledger, case.ticket
-    assert ticket is not None  # agent_mail asked
+    case: Case, agent: Agent, ticket: int, content: relay.Content | None, internal: bool, commands: tuple[Command, ...]
+) -> tuple[list[Draft], tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Post ``content``, if any, and run ``commands``: the mails that follow, the refused lines, what changed."""
+    ledger = case.ledger
     before = ledger.ticket(ticket)
     drafts: list[Draft] = []
     if content is not None and internal:
         ledger.event(ticket, "note", actor=case.author(), actor_kind="agent", message=content.message)
     elif content is not None:
         drafts = _publish(case, agent, ticket, content)
-    refused = act.carry_out(
-        commands, ticket, ledger, act.Actor(kind="agent", person=case.author(), agent=agent), case.policy
+    done = act.perform(
+        commands, ticket, ledger, _actor(case, agent), case.facts.identity.level, case.policy, language=agent.language
     )
     for command in commands:
         ledger.why("command", command.line)
@@ -111,7 +153,23 @@ def _do(
         # After the commands, so that the footer tells the state that they made.
         told = {draft.rcpt_to for draft in drafts}
         drafts += _tell(case, "note_notice" if internal else "brief", before, content, but=told)
-    return drafts, refused
+    drafts += _hand_over(case, agent, before)
+    return drafts, done.refused, done.changed
+
+
+def _hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
+    """Whom the ticket concerns only since this mail: who has it now, or the agents of its new queue."""
+    ledger, state = case.ledger, case.ledger.ticket(before.id)
+    moved = state.queue != before.queue and state.assignee is None
+    given = state.assignee is not None and state.assignee != before.assignee
+    if state.status == "void" or not (moved or given):
+        return []
+    had = {a.login for a in relay.readers(before, ledger, case.policy)} if not given else set()
+    agents = [a for a in relay.readers(state, ledger, case.policy, but=agent.addresses) if a.login not in had]
+    last = case.context.stored.get(before.last_public or 0)
+    return relay.handed(
+        agents, before.id, last.message.id if last else 0, last, case.shown_author(), ledger, case.policy, to_queue=moved
+    )
 
 
 def _attached(parts: Iterable[Part | Attachment]) -> bool:
@@ -122,7 +180,7 @@ def _attached(parts: Iterable[Part | Attachment]) -> bool:
 def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> list[Draft]:
     """The public answer: to the customers, who see the last public message below it."""
     ledger, policy = case.ledger, case.policy
-    actor = act.Actor(kind="agent", person=case.author(), agent=agent)
+    actor = _actor(case, agent)
     drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=relay.on_to_or_cc(case.spooled.mail))
     if not drafts:
         ledger.why("nobody_to_tell", "every customer on this ticket already has this mail")
@@ -140,25 +198,49 @@ def _tell(
     agent = case.agent
     have = {*but, *relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
     agents = relay.readers(before, case.ledger, case.policy, but=have)
+    after = relay.readers(case.ledger.ticket(before.id), case.ledger, case.policy, but=have)
+    agents += [a for a in after if a not in agents]
     shown = content if kind == "note_notice" else replace(content, parts=())
     return relay.to_agents(kind, agents, before.id, shown, case.shown_author(), case.ledger, case.policy, cut=True)
 
 
-def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]:
-    """Answers to #help and #why, to the agent only."""
-    wanted = {c.name for c in case.facts.block.commands} & {"help", "why"}
-    lines: list[str] = []
-    if "help" in wanted:
-        lines += help_lines(agent.language)
-    if "why" in wanted:
-        lines += [f"{r.code}: {r.detail}" for r in case.context.reasons.get(ticket, ())] or ["nothing is recorded"]
+def _results(case: Case, agent: Agent, ticket: int, message: int, changed: tuple[str, ...]) -> list[Draft]:
+    """Answers to questions, receipts, and what of a subject was passed over: to the agent only."""
+    block, ledger = case.facts.block, case.ledger
+    offset = offset_of(case.spooled.mail.header("date"))
+    lines = tell.answers(block.commands, ticket, agent, ledger, case.policy, offset)
+    titles = [tell.title(block.commands)] if lines else []
+    if any(c.name in ("receipt", "undo") for c in block.commands):
+        lines += [*(changed or tell.words("unchanged", agent.language)), f"#undo {ledger.cause}"]
+        titles.append(relay.key_of(ticket, case.policy))
+    lines += [line for item, why in block.passed_over for line in (f"[{item}]", f"  {why}")]
     if not lines:
         return []
-    title = " ".join(f"#{name}" for name in sorted(wanted))
+    title = " ".join(titles) or tell.words("passed_over", agent.language)[0]
     return [relay.answer_agent(
         "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy,
         template="result", title=title, lines=lines
     )]
+
+
+def _rehearse(case: Case, agent: Agent, ticket: int) -> Decision:
+    """#dryrun: the mail is decided, told, and forgotten but for its copy."""
+    block = case.facts.block
+    meant = replace(block, commands=tuple(c for c in block.commands if c.name != "dryrun"))
+    rehearsal = afresh(replace(case, facts=replace(case.facts, block=meant)))
+    decided = _agent_mail(rehearsal, agent, ticket)
+    offset = offset_of(case.spooled.mail.header("date"))
+    lines = changes(decided.rows.events, rehearsal.ledger, case.policy, agent.language, offset=offset)
+    lines += [f"{tell.words(d.kind, agent.language)[0]}: {d.rcpt_to}" for d in decided.drafts if d.kind in tell.SENT]
+    if decided.disposition == "held":
+        lines = tell.held_words(decided, agent.language)
+    message = case.ledger.new_message()
+    case.ledger.why("dryrun", "nothing was done")
+    result = relay.answer_agent(
+        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy, template="result",
+        title=tell.words("dryrun", agent.language)[0], lines=lines or tell.words("unchanged", agent.language),
+    )
+    return store(case, "log", ticket=ticket, message=message, text=block.text.strip(), drafts=(result,))
 
 
 def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] = ()) -> Decision:
@@ -202,17 +284,23 @@ def _release(case: Case, agent: Agent) -> Decision:
     leaks = [] if internal else leftovers(case, ticket, text)
     if leaks:
         return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
+    # The stored text is without the commands that stood above it.
+    commands = parse_block(split_reply(held.text.whole_text).new, case.policy.fields).commands + beside
+    try:
+        said = _expanded(case, agent, ticket, text, commands)
+    except act.Refused as error:
+        return _hold(case, agent, "commands", [(line, str(error))])
+    html, text, commands = "" if said.text != text.strip() else held.text.html, said.text, said.commands
+    ticket = _apart(case, agent, ticket, commands)
     posted = bool(text or _attached(held.attachments))
     content = relay.Content(
-        message=held.message.id, text=text, html=held.text.html,
+        message=held.message.id, text=text, html=html,
         parts=relay.part_refs(held.attachments, held.message.spool_id, held.message.month),
     )
     ledger.event(
         ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=why
     )
-    # The stored text is without the commands that stood above it.
-    commands = parse_block(split_reply(held.text.whole_text).new).commands + beside
-    drafts, refused = _do(case, agent, content if posted else None, internal, commands)
+    drafts, refused, _ = _do(case, agent, ticket, content if posted else None, internal, commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
     ledger.why("released", f"the mail held as {why} was carried out")
@@ -226,50 +314,3 @@ def _held_mail(case: Case) -> StoredMail | None:
     notice = case.context.outbox.get(case.facts.match.outbox or 0)
     found = case.context.stored.get(notice.message) if notice and notice.message is not None else None
     return found if found is not None and found.message.hold is not None else None
-
-
-def leftovers(case: Case, ticket: int, text: str) -> list[str]:
-    """Lines of our footer or of an internal note that stand in what would go to the customer."""
-    context = case.context
-    merged = [n for n in context.notes if (living := context.living(n)) is not None and living.id == ticket]
-    numbers = [message for n in merged for message in context.notes[n] if message in context.stored]
-    found = [line for line in text.splitlines() if is_footer(line)]
-    answer = _plain(text)
-    for number in numbers:
-        note = _plain(context.stored[number].text.new_text)
-        # Clients wrap lines anew, so a note is looked for piece by piece, blanks and line ends aside.
-        pieces = (note[at:at + PIECE] for at in range(0, max(1, len(note) - PIECE + STEP), STEP))
-        lines = (_plain(line) for line in context.stored[number].text.new_text.splitlines())
-        if any(len(piece) >= SHORT and piece in answer for piece in (*pieces, *lines)):
-            found += [line for line in text.splitlines() if _shares(_plain(line), note)]
-    bare = strip_tokens(text, case.policy.reply_domain, "")
-    found += [line for line in bare.splitlines() if hides_token(line)] or (["…"] if hides_token(bare) else [])
-    return list(dict.fromkeys(found))
-
-
-def _shares(line: str, note: str) -> bool:
-    return len(line) >= SHORT and any(line[at:at + SHORT] in note for at in range(len(line) - SHORT + 1))
-
-
-def ours_attached(case: Case) -> list[str]:
-    """A mail of ours that goes along as a file ("attach original") would show notes and reply addresses."""
-    return [OURS_INSIDE] if OURS_INSIDE in case.spooled.mail.defects else []
-
-
-def _plain(line: str) -> str:
-    """Letters only: case, blanks, line ends and quote marks aside."""
-    return "".join(line.replace(">", " ").casefold().split())
-
-
-def _newer_answer(case: Case, ticket: int) -> str | None:
-    """Ruling 4: who answered in public, and when, after the notice that this mail replies to."""
-    state = case.context.tickets[ticket]
-    notice = case.context.outbox.get(case.facts.match.outbox or 0)
-    if notice is None or state.last_agent_at is None or state.last_agent == case.author():
-        return None
-    if state.last_agent_at <= notice.created_at:
-        return None
-    colleague = case.ledger.find(state.last_agent)
-    known = case.policy.agent_of_address(colleague.address) if colleague else None
-    name = known.name if known else (colleague.name or colleague.address) if colleague else "?"
-    return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

@@ -20,7 +20,7 @@ from gateway.core.profile import is_ours
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
-ACKS: Final = ("ack", "reply_rule")     # ruling 9: a rule's reply obeys the same budgets
+ACKS: Final = ("ack", "customer_help", "reply_rule")     # ruling 9: a rule's reply obeys the same budgets
 
 
 def why_no_ack(
@@ -39,6 +39,17 @@ def why_no_ack(
         or _acknowledged(ticket, person, context)
         or _ack_budget(address, context, policy, now)
         or why_no_automatic(address, ticket, context, policy, now)
+    )
+
+
+def why_no_help(
+    facts: Facts, envelope: Envelope, ticket: int, context: Context, policy: Policy, now: datetime
+) -> str | None:
+    """Why a customer's #help is not answered; None if it may be. It may be on a ticket that was acknowledged."""
+    return (
+        _not_answerable(facts, envelope, policy)
+        or _ack_budget(facts.identity.address, context, policy, now)
+        or why_no_automatic(facts.identity.address, ticket, context, policy, now)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from gateway.core import act, relay, suppress
+from gateway.core import act, customer, relay, suppress
 from gateway.core.answer import agent_mail
 from gateway.core.bounce import is_report, report
 from gateway.core.budget import why_no_ack
@@ -19,15 +19,14 @@ from gateway.core.context import Context
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
 from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
+from gateway.core.flood import FLOOD, flooded
 from gateway.core.forwarded import forwarded, is_forwarded
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import ActorKind, Facts, Spooled
+from gateway.core.model import ActorKind, Command, Facts, Spooled
 from gateway.core.policy import Policy
 from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key
-
-FLOOD = "flood"     # tag of the ticket that collects what one address sends beyond its budget
 
 
 def conclude(
@@ -127,9 +126,9 @@ def _customer_mail(case: Case) -> Decision:
     """People's mail, and generated or bulk mail that opens a ticket."""
     known = case.context.tickets.get(case.ticket) if case.ticket is not None else None
     if known is None:
-        flood = _flooded(case)
+        flood = flooded(case)
         return _append(case, flood) if flood else _open(case, follows=None)
-    if known.status in DEAD:
+    if known.status in DEAD and not (known.status == "closed" and customer.reopens(customer.orders(case, known))):
         case.ledger.why("follow_up", f"{relay.key_of(known.id, case.policy)} is {known.status}")
         return _open(case, follows=known.id)
     if case.facts.token_without_proof:
@@ -177,6 +176,11 @@ def _append(case: Case, state: Ticket) -> Decision:
     ledger, policy = case.ledger, case.policy
     author = case.author()
     message = ledger.new_message()
+    orders = customer.orders(case, state)
+    if orders:
+        case = customer.without(case, orders)
+        if customer.is_bare(case):
+            return _ordered(case, state, message, orders)
     who = _side(case, state)
     # Only the flood ticket takes in mail of machines here; it starts no clock and reopens nothing.
     is_auto = case.facts.mail_class != "human"
@@ -187,8 +191,9 @@ def _append(case: Case, state: Ticket) -> Decision:
     if author is not None:
         ledger.join(state.id, author, "holder" if who == "collaborator" else "cc", actor=author, actor_kind=who)
     outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
-    if state.status in WAITING and not is_auto and not outside:
+    if state.status in WAITING and not is_auto and not outside and not customer.closes(orders):
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
+    _obey(case, state, orders)
     suggested = _join_copied(case, state.id)
     flooding = FLOOD in state.tags.split() and case.ticket is None
     drafts = [] if flooding else _notices(
@@ -198,8 +203,25 @@ def _append(case: Case, state: Ticket) -> Decision:
     if case.ticket is None and not flooding:
         ledger.event(state.id, "tag_added", actor=None, actor_kind="system", after=FLOOD)
         ledger.why("flood", "this address opened too many tickets within an hour; what follows is collected here")
+    drafts += customer.help_mail(case, state.id, message, orders)
     ledger.why("appended", relay.key_of(state.id, policy))
     return _store_customers(case, state.id, message, drafts)
+
+
+def _ordered(case: Case, state: Ticket, message: int, orders: tuple[Command, ...]) -> Decision:
+    """A customer's commands without a word: no message and no clock, but his agents hear of them."""
+    before = case.ledger.ticket(state.id)
+    _obey(case, state, orders)
+    quiet = all(c.name in ("help", "unsubscribe") for c in orders) or before == case.ledger.ticket(state.id)
+    drafts = [] if quiet else _notices(case, state.id, message)
+    drafts += customer.help_mail(case, state.id, message, orders)
+    return store(case, "apply", ticket=state.id, message=message, drafts=drafts)
+
+
+def _obey(case: Case, state: Ticket, orders: tuple[Command, ...]) -> None:
+    customer.obey(case, state, orders, case.ledger)
+    for command in orders:
+        case.ledger.why("command", command.line)
 
 
 # --- Parts of the answers -------------------------------------------------------------------
@@ -222,19 +244,10 @@ def _no_answer(case: Case) -> str | None:
         return f"From is ambiguous: {mail.ambiguous}"
     if case.spooled.envelope.reread:
         return "its folder was read anew: who was to be answered has been"
+    if case.ledger.opted_out(case.author()):
+        return "this person wants no automatic mail"
     dead = suppress.stopped(case.author(), case.ledger, case.policy)
     return suppress.why(dead, case.ledger) if dead else None
-
-
-def _flooded(case: Case) -> Ticket | None:
-    """The ticket that collects an address's mail once its hourly budget of new tickets is spent."""
-    opened = case.context.opened.get(case.facts.identity.address, ())
-    if case.facts.identity.level in PROVES_SENDER:
-        return None     # ten forged mails must not hide the true one
-    if len(opened) < case.policy.budgets.tickets_per_address_hour:
-        return None
-    found = case.context.living(max(opened))
-    return found if found and found.status not in DEAD else None
 
 
 def _side(case: Case, state: Ticket) -> ActorKind:

@@ -16,6 +16,7 @@ from gateway.core.model import OutgoingKind, Reason
 from gateway.core.rows import (
     Attachment,
     Delivery,
+    Event,
     MailId,
     Message,
     MessageText,
@@ -25,13 +26,14 @@ from gateway.core.rows import (
     Suppression,
     Ticket,
 )
+from gateway.core.rows_beside import TicketField, TicketLink
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
 AUTOMATIC: frozenset[OutgoingKind] = frozenset(
-    ("ack", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
+    ("ack", "customer_help", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
 )
 
 
@@ -48,6 +50,20 @@ class Needs:
     delivery_keys: frozenset[str] = frozenset()
     contents: frozenset[str] = frozenset()         # sha256 of mail that may be known under another number
     reasons_of: frozenset[int] = frozenset()       # tickets asked about with #why
+    more_of: frozenset[int] = frozenset()          # tickets of which a command asks all: events, fields, links, texts
+    more_ids: frozenset[str] = frozenset()         # and mail ids whose tickets are meant
+    undone: frozenset[str] = frozenset()           # transactions (causes of events) that are to be taken back
+    searches: frozenset[Search] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What ``#search`` looks for: all words, in subject, requester or tags; and what narrows it, '' or None for any."""
+
+    words: tuple[str, ...]
+    status: str = ""
+    queue: str = ""
+    assignee: str | None = None     # an address, '' for nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +144,13 @@ class Context:
     acknowledged: frozenset[tuple[int, int]] = frozenset()                # (ticket, person)
     suppressions: dict[int, Suppression] = field(default_factory=dict)    # of persons, revived ones too
     bounces: dict[int, tuple[Bounce, ...]] = field(default_factory=dict)  # of the last 7 days, by recipient of ``outbox``
+    opted_out: frozenset[int] = frozenset()                               # persons who want no automatic mail
+    # Of Needs.more_of, more_ids and undone only:
+    history: dict[int, tuple[Event, ...]] = field(default_factory=dict)       # ticket -> its events
+    fields: dict[int, tuple[TicketField, ...]] = field(default_factory=dict)  # ticket -> values, all that ever were
+    links: dict[int, tuple[TicketLink, ...]] = field(default_factory=dict)    # ticket -> links, ended ones too
+    told: dict[int, tuple[StoredMail, ...]] = field(default_factory=dict)     # ticket -> its last messages, oldest first
+    found: dict[Search, tuple[int, ...]] = field(default_factory=dict)        # tickets, which are in ``tickets``; newest first
 
     def living(self, ticket: int) -> Ticket | None:
         """The ticket that ``ticket`` became after merges, or None if it is unknown."""
@@ -178,9 +201,7 @@ def fold(context: Context, rows: Rows) -> Context:
     _group(context.threads, _asked(context, rows, stored))
     context.tickets.update((t.id, t) for t in rows.tickets)
     context.subjects.update((t.ticket, t.subject) for t in rows.ticket_texts)
-    context.persons.update((p.id, p) for p in rows.persons)
-    context.person_ids.update((p.address, p.id) for p in rows.persons)
-    _group(context.participants, ((p.ticket, p) for p in rows.participants))
+    _fold_people(context, rows)
     for a in rows.addressees:
         context.addressees[a.ticket] = context.addressees.get(a.ticket, frozenset()) | {a.person_address}
     _group(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids))
@@ -198,10 +219,12 @@ def fold(context: Context, rows: Rows) -> Context:
         (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after))
         for e in rows.events if e.kind == "bounced" and e.actor is not None and e.after
     ))
+    _fold_more(context, rows, stored)
     context.suppressions.update((s.person, s) for s in rows.suppressions)
     context.held_notice_at.update((o.rcpt_to, o.created_at) for o in rows.outbox if o.kind == "unproven_notice")
     return replace(
         context,
+        opted_out=context.opted_out | {o.person for o in rows.opt_outs},
         next_seq=max([context.next_seq, *(e.seq + 1 for e in rows.events)]),
         next_ticket=max([context.next_ticket, *(t.id + 1 for t in rows.tickets)]),
         next_message=max([context.next_message, *(m.id + 1 for m in rows.messages)]),
@@ -215,6 +238,26 @@ def fold(context: Context, rows: Rows) -> Context:
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
     )
+
+
+def _fold_people(context: Context, rows: Rows) -> None:
+    """Each is on a ticket once, as what he is now."""
+    context.persons.update((p.id, p) for p in rows.persons)
+    context.person_ids.update((p.address, p.id) for p in rows.persons)
+    for p in rows.participants:
+        others = (q for q in context.participants.get(p.ticket, ()) if q.person != p.person)
+        context.participants[p.ticket] = (*others, p) if p.role != "gone" else tuple(others)
+
+
+def _fold_more(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> None:
+    """What few commands ask: what was loaded stays true; what was not is not half known."""
+    _group(context.history, ((e.ticket, e) for e in rows.events if e.ticket in context.history))
+    _group(context.fields, ((f.ticket, f) for f in rows.ticket_fields if f.ticket in context.fields))
+    for link in rows.ticket_links:
+        same = (k for k in context.links.get(link.ticket, ()) if (k.other, k.relation) != (link.other, link.relation))
+        context.links[link.ticket] = (*same, link)
+    asked = ((m.message.ticket, m) for m in stored.values() if m.message.ticket is not None)
+    _group(context.told, ((ticket, m) for ticket, m in asked if ticket in context.told))
 
 
 def _asked(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> Iterator[tuple[int, str]]:

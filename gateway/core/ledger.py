@@ -14,6 +14,7 @@ from gateway.core import lifecycle
 from gateway.core.context import Context
 from gateway.core.model import ActorKind, EventKind, Reason, Role
 from gateway.core.rows import Event, Participant, Person, Rows, Suppression, Ticket, TicketText
+from gateway.core.rows_beside import OptOut, TicketField, TicketLink
 
 
 class Ledger:
@@ -32,6 +33,25 @@ class Ledger:
         self._participants: list[Participant] = []
         self._texts: list[TicketText] = []
         self._suppressions: dict[int, Suppression] = {}
+        self._fields: list[TicketField] = []
+        self._links: dict[tuple[int, int, str], TicketLink] = {}
+        self._opt_outs: dict[int, OptOut] = {}
+
+    def fork(self) -> Ledger:
+        """A scratch copy: what is written there is not written here, unless ``adopt`` takes it over."""
+        scratch = Ledger(self.context, self.cause, self.at, self.now)
+        for name, value in vars(self).items():
+            setattr(scratch, name, value.copy() if isinstance(value, (dict, list)) else value)
+        return scratch
+
+    def adopt(self, scratch: Ledger) -> None:
+        """Become what ``scratch`` is, which was forked from this ledger and is not used any more."""
+        self.__dict__.update(vars(scratch))
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was written so far."""
+        return tuple(self._events)
 
     def why(self, code: str, detail: str = "") -> None:
         self.reasons.append(Reason(code=code, detail=detail))
@@ -86,7 +106,7 @@ class Ledger:
     ) -> None:
         """Write one event and fold it into its ticket. Raises ValueError if it is not allowed."""
         event = Event(
-            seq=self.context.next_seq + len(self._events), ticket=ticket, at=self.at, recorded_at=self.now,
+            seq=self.next_seq, ticket=ticket, at=self.at, recorded_at=self.now,
             kind=kind, actor_kind=actor_kind, actor=actor, cause=cause or self.cause, message=message,
             is_public=is_public, is_auto=is_auto, before=before, after=after,
         )
@@ -96,8 +116,7 @@ class Ledger:
 
     def participant(self, ticket: int, person: int, role: Role) -> bool:
         """Add a follower unless there; True if added."""
-        have = self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
-        if any(p.person == person for p in have):
+        if any(p.person == person for p in self.followers(ticket)):
             return False
         self._participants.append(Participant(ticket=ticket, person=person, role=role, since=self.now))
         return True
@@ -112,7 +131,49 @@ class Ledger:
             )
 
     def followers(self, ticket: int) -> tuple[Participant, ...]:
-        return self.context.participants.get(ticket, ()) + tuple(p for p in self._participants if p.ticket == ticket)
+        """Who is on the ticket, each once, as what he is now; not who was taken off."""
+        rows = {p.person: p for p in (*self.context.participants.get(ticket, ()), *self._participants) if p.ticket == ticket}
+        return tuple(p for p in rows.values() if p.role != "gone")
+
+    def role(self, ticket: int, person: int, role: Role) -> Role | None:
+        """Give somebody a role on a ticket, 'gone' for none; returns the one he had. Writes no event."""
+        had = next((p for p in self.followers(ticket) if p.person == person), None)
+        since = had.since if had is not None else self.now     # what somebody has read by then he may see quoted
+        self._participants.append(Participant(ticket=ticket, person=person, role=role, since=since))
+        return had.role if had is not None else None
+
+    def fields(self, ticket: int) -> dict[str, TicketField]:
+        """The values of own fields, cleared ones too, by name. Only of tickets in ``Needs.more_of``."""
+        return {row.field: row for row in self.all_fields(ticket)}
+
+    def all_fields(self, ticket: int) -> list[TicketField]:
+        """All values that were ever set, in their order."""
+        rows = (*self.context.fields.get(ticket, ()), *(f for f in self._fields if f.ticket == ticket))
+        return sorted(rows, key=lambda row: row.event)
+
+    def field(self, row: TicketField) -> None:
+        self._fields.append(row)
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the next event."""
+        return self.context.next_seq + len(self._events)
+
+    def links(self, ticket: int) -> tuple[TicketLink, ...]:
+        """The standing links of a ticket. Only of tickets in ``Needs.more_of``."""
+        rows = {(r.ticket, r.other, r.relation): r for r in self.context.links.get(ticket, ())}
+        rows |= {key: row for key, row in self._links.items() if key[0] == ticket}
+        return tuple(row for row in rows.values() if row.until is None)
+
+    def link(self, row: TicketLink) -> None:
+        self._links[row.ticket, row.other, row.relation] = row
+
+    def opted_out(self, person: int | None) -> bool:
+        """Whether this person wants no automatic mail."""
+        return person in self.context.opted_out or person in self._opt_outs
+
+    def opt_out(self, person: int) -> None:
+        self._opt_outs[person] = OptOut(person=person, since=self.now, cause=self.cause)
 
     def suppression(self, person: int) -> Suppression | None:
         """The row of a person, revived or not; core/suppress.py tells what it means."""
@@ -133,5 +194,8 @@ class Ledger:
             participants=tuple(self._participants),
             events=tuple(self._events),
             suppressions=tuple(self._suppressions.values()),
+            ticket_fields=tuple(self._fields),
+            ticket_links=tuple(self._links.values()),
+            opt_outs=tuple(self._opt_outs.values()),
             **more,  # type: ignore[arg-type]
         )

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, get_args
 
-from gateway.core.model import EventKind, Priority, Status
+from gateway.core.model import EventKind, Priority, Status, TicketType
 from gateway.core.rows import Event, Ticket
 
 # "new" is never entered again, except from "void": #restore undoes #spam on a new ticket.
@@ -130,7 +130,10 @@ def _status(ticket: Ticket, event: Event) -> Changes:
         solved_at = solved_at or event.at
     elif event.after != "void":     # a void ticket leaves the figures as it was, and may be restored
         solved_at = None
-    return {**_touched(ticket, event), "status": event.after, "solved_at": solved_at}
+    return {
+        **_touched(ticket, event), "status": event.after, "solved_at": solved_at, "pending_until": None,
+        "void_from": ticket.status if event.after == "void" else None,
+    }
 
 
 def _assignee(ticket: Ticket, event: Event) -> Changes:
@@ -162,13 +165,65 @@ def _tags(ticket: Ticket, event: Event) -> Changes:
     return {**_touched(ticket, event), "tags": " ".join(sorted(tags))}
 
 
+def _type(ticket: Ticket, event: Event) -> Changes:
+    if event.after not in (None, *get_args(TicketType)):
+        raise _impossible(event, f"types are {', '.join(get_args(TicketType))}, not {event.after}")
+    return {**_touched(ticket, event), "type": event.after}
+
+
+def _due(ticket: Ticket, event: Event) -> Changes:
+    return {**_touched(ticket, event), "due_at": _time(event)}
+
+
+def _until(ticket: Ticket, event: Event) -> Changes:
+    if ticket.status != "pending":
+        raise _impossible(event, f"only a pending ticket waits until then, and it is {ticket.status}")
+    return {**_touched(ticket, event), "pending_until": _time(event)}
+
+
+def _spent(ticket: Ticket, event: Event) -> Changes:
+    spent = ticket.spent_minutes + _minutes(event, event.after)
+    if spent < 0:
+        raise _impossible(event, f"only {ticket.spent_minutes} minutes were spent")
+    return {**_touched(ticket, event), "spent_minutes": spent}
+
+
+def _estimate(ticket: Ticket, event: Event) -> Changes:
+    return {**_touched(ticket, event), "estimate_minutes": None if event.after is None else _minutes(event, event.after)}
+
+
 def _merged_into(ticket: Ticket, event: Event) -> Changes:
     into = _id(event)
     if into == ticket.id:
         raise _impossible(event, "a ticket cannot be merged into itself")
     if ticket.merged_into is not None:
         raise _impossible(event, f"the ticket was merged into {ticket.merged_into} already")
-    return {**_touched(ticket, event), "merged_into": into, "status": "void"}
+    return {
+        **_touched(ticket, event), "merged_into": into, "status": "void", "pending_until": None,
+        "void_from": ticket.void_from if ticket.status == "void" else ticket.status,
+    }
+
+
+def _unmerged_into(ticket: Ticket, event: Event) -> Changes:
+    if ticket.merged_into is None or event.before != str(ticket.merged_into):
+        raise _impossible(event, f"the ticket is not merged into {event.before}")
+    return {**_touched(ticket, event), "merged_into": None, "status": ticket.void_from or "open", "void_from": None}
+
+
+def _time(event: Event) -> datetime | None:
+    try:
+        found = None if event.after is None else datetime.fromisoformat(event.after)
+    except ValueError:
+        found = None
+    if event.after is not None and (found is None or found.tzinfo is None):
+        raise _impossible(event, f"'after' must be a time with its zone, not {event.after!r}")
+    return found
+
+
+def _minutes(event: Event, text: str | None) -> int:
+    if text is None or not text.isascii() or not text.removeprefix("-").isdecimal():
+        raise _impossible(event, f"'after' must be minutes in decimal digits, not {text!r}")
+    return int(text)
 
 
 def _id(event: Event) -> int:
@@ -197,7 +252,18 @@ CHANGES: Final[dict[EventKind, Callable[[Ticket, Event], Changes]]] = {
     # created_at stays, though the other ticket may be older: the row says when *this* ticket began;
     # the reports find the longer wait through merged_from (metrics §0, Merge).
     "merged_from": _counted,
+    "unmerged_into": _unmerged_into,
+    "unmerged_from": _counted,
     "linked": _counted,
+    "unlinked": _counted,
+    "participant_removed": _counted,
+    "type": _type,
+    "due": _due,
+    "until": _until,
+    "spent": _spent,
+    "estimate": _estimate,
+    "field": _touched,
+    "undone": _counted,
     "acknowledged": _touched,
     "bounced": _touched,
     "delayed": _counted,

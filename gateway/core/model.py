@@ -13,6 +13,7 @@ from typing import Literal
 
 Status = Literal["new", "open", "pending", "on_hold", "solved", "closed", "void"]
 Priority = Literal["low", "normal", "high", "urgent"]
+TicketType = Literal["question", "incident", "problem", "change", "request", "bug"]
 MailClass = Literal[
     "human", "out_of_office", "auto_reply", "generated", "bulk", "bounce", "complaint", "receipt", "own"
 ]
@@ -29,7 +30,19 @@ EventKind = Literal[
     "copy",             # a second copy of a known mail came in
     "requester",        # the ticket is somebody else's than its creator's; after = person
     "status", "assignee", "priority", "queue", "tag_added", "tag_removed",
-    "participant_added", "merged_into", "merged_from", "linked",
+    "participant_added",    # after = person, before = the role he had
+    "participant_removed",  # after = person, before = the role he had
+    "merged_into", "merged_from",
+    "unmerged_into",    # a merge was undone: this ticket lives again; before = the other
+    "unmerged_from",    # and this is the other; before = the one that left
+    "linked", "unlinked",   # after = the other ticket, before = the relation, None for "it follows that one"
+    "type",
+    "due",              # before and after are times
+    "until",            # after = when a pending ticket is to be looked at again
+    "spent",            # after = minutes, which may be negative
+    "estimate",         # minutes
+    "field",            # after = name of the field, before = event of its last value; values are in ticket_field
+    "undone",           # after = the transaction that was taken back
     "acknowledged",     # an acknowledgement was queued
     "bounced",          # a mail of ours came back; after = RFC 3463 status, None if nobody said one
     "delayed",          # a mail of ours is late; after = RFC 3463 status
@@ -40,10 +53,13 @@ OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark st
 OutgoingKind = Literal[
     "ack", "reply", "notice", "note_notice", "brief", "held_notice", "unproven_notice", "result", "undelivered",
     "reply_rule", "delayed_notice",
+    "handed",           # an agent or a queue got a ticket that was somebody else's
+    "customer_help",    # which commands customers have
 ]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
-Role = Literal["requester", "cc", "holder"]     # on a ticket; a holder only has somebody else's reply address
+# On a ticket. A holder only has somebody else's reply address; who is gone was taken off and is in no context.
+Role = Literal["requester", "cc", "holder", "gone"]
 Disposition = Literal["apply", "held", "log", "copy"]
 
 
@@ -257,7 +273,7 @@ class ThreadMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    name: str                       # canonical name, a row of core/command.py
+    name: str                       # canonical name, a row of core/command_table.py
     args: str
     line: str                       # as it was written, for messages to the agent
 
@@ -269,6 +285,7 @@ class CommandBlock:
     commands: tuple[Command, ...]
     suspects: tuple[tuple[str, str], ...]   # (line, what would have been valid)
     text: str
+    passed_over: tuple[tuple[str, str], ...] = ()   # of the subject's suffix: (item, why it was not carried out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

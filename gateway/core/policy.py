@@ -71,6 +71,25 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of the desk's own, for ``#field name=value``."""
+
+    name: str
+    type: Literal["text", "number", "date", "choice"] = "text"
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Macro:
+    """A prepared answer. ``{customer}``, ``{agent}`` and ``{ticket}`` in it are filled; ``then`` are command lines."""
+
+    name: str
+    text: str = ""
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:
     """How much automatic mail we send at most (security: loops end by budgets, not by headers)."""
 
@@ -96,6 +115,8 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     budgets: Budgets = field(default_factory=Budgets)
     reply_to_token: bool = False    # customers get a token in Reply-To
+    fields: tuple[Field, ...] = ()
+    macros: tuple[Macro, ...] = ()
     _own: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
     _agents: dict[str, Agent] = field(init=False, repr=False, compare=False, default_factory=dict)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.core.address import canonical
 from gateway.core.bounce_reason import UNSAID, reason_of
+from gateway.core.command_table import help_lines
 from gateway.core.context import StoredMail
 from gateway.core.decision import Draft, PartRef
 from gateway.core.ledger import Ledger
@@ -176,6 +177,24 @@ def acknowledgement(ticket: int, message: int, person: int, mail: Mail, ledger: 
         references=(mail.message_id,) if mail.message_id else (), automatic="auto-replied",
         values={"queue_name": queue.from_name, "key": key_of(ticket, policy), "language": queue.language},
     )
+
+
+def customer_help(ticket: int, message: int, person: int, mail: Mail, ledger: Ledger, policy: Policy) -> Draft:
+    """The answer to a customer's #help: an acknowledgement with other words."""
+    draft = acknowledgement(ticket, message, person, mail, ledger, policy)
+    lines = help_lines(draft.language, customer=True)
+    return replace(draft, kind="customer_help", template="customer_help", values={**draft.values, "lines": lines})
+
+
+def handed(
+    agents: Iterable[Agent], ticket: int, message: int, last: StoredMail | None, author: Author,
+    ledger: Ledger, policy: Policy, *, to_queue: bool,
+) -> list[Draft]:
+    """Whoever got the ticket reads what its customer said last; nobody else tells."""
+    text = last.text.new_text if last is not None else ""
+    words_by = (last.text.from_name or last.text.from_address) if last is not None else ""
+    content = Content(message=message, text=text, html="", parts=())
+    return to_agents("handed", agents, ticket, content, author, ledger, policy, words_by=words_by, to_queue=to_queue)
 
 
 def answer_agent(

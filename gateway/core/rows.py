@@ -21,7 +21,9 @@ from gateway.core.model import (
     Priority,
     Role,
     Status,
+    TicketType,
 )
+from gateway.core.rows_beside import OptOut, TicketField, TicketLink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,12 @@ class Ticket:
     last_public: int | None         # id of the last public message
     merged_into: int | None
     version: int                    # number of events folded
+    type: TicketType | None = None
+    due_at: datetime | None = None
+    pending_until: datetime | None = None   # when a pending ticket is to be looked at again
+    spent_minutes: int = 0
+    estimate_minutes: int | None = None
+    void_from: Status | None = None         # of a void ticket: what #restore makes it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,3 +297,6 @@ class Rows:
     suppressions: tuple[Suppression, ...] = ()
     processed: tuple[Processed, ...] = ()
     sent_ids: tuple[SentId, ...] = ()
+    ticket_fields: tuple[TicketField, ...] = ()
+    ticket_links: tuple[TicketLink, ...] = ()
+    opt_outs: tuple[OptOut, ...] = ()

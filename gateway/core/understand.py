@@ -7,15 +7,14 @@ mail against that context. Neither decides anything: core/conclude.py does, afte
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gateway.core import subject as subjects
 from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
-from gateway.core.command import parse_block, row_of
-from gateway.core.context import Context, Needs
+from gateway.core.command import SUFFIX, parse_block, parse_customer, with_suffix
+from gateway.core.context import Context, Needs, Search
 from gateway.core.forward import read_forward
 from gateway.core.identity import identify
 from gateway.core.model import (
@@ -37,10 +36,9 @@ from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
+from gateway.core.wants import wanted
 
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
-TOP = 2_000     # characters of the text in which a command may name another ticket
-WHY = re.compile(rf"#\s*(?:{'|'.join(('why', *row_of('why').aliases))})\b", re.IGNORECASE)
 
 
 def delivery_key(envelope: Envelope, mail: Mail) -> str:
@@ -64,8 +62,8 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     body_keys: set[str] = set()
     deliveries: set[str] = set()
     contents: set[str] = set()
-    # With the key, or bare behind a command as in "#merge 12".
-    mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
+    more, more_ids, undone = set[int](), set[str](), set[str]()
+    searches: set[Search] = set()
     for spooled in batch:
         mail, envelope = spooled.mail, spooled.envelope
         own = {i for i in (mail.message_id, mail.original_id) if i}
@@ -76,7 +74,9 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if (sent_on := forwarded(mail, policy)) is not None:
             addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
-        named |= {int(n) for n in mention.findall(mail.text[:TOP])}
+        wants = wanted(mail, policy)
+        named |= wants.tickets
+        addresses |= wants.addresses
         for token in tokens(spooled, policy):
             named.add(token.ticket)
             persons.add(token.party)
@@ -88,8 +88,13 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if back is not None:
             outbox.add(back)
         tickets |= named
-        if WHY.search(mail.text[:TOP]):
+        if wants.reasons:
             reasons |= named
+        if wants.more:
+            more |= named
+            more_ids |= set(rfc_ids(mail))
+        undone |= wants.undone
+        searches |= wants.searches
         body_keys.add(mail.body_key)
         deliveries.add(delivery_key(envelope, mail))
         if envelope.reread:
@@ -98,6 +103,8 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         rfc_ids=frozenset(ids), addresses=frozenset(addresses), tickets=frozenset(tickets - {0}),
         persons=frozenset(persons), outbox=frozenset(outbox - {0}), body_keys=frozenset(body_keys),
         delivery_keys=frozenset(deliveries), contents=frozenset(contents), reasons_of=frozenset(reasons),
+        more_of=frozenset(more - {0}), more_ids=frozenset(more_ids), undone=frozenset(undone),
+        searches=frozenset(searches),
     )
 
 
@@ -128,9 +135,7 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     split = split_reply(text, _answered(match, context)) if match.ticket else None
     # What an agent closes with is part of his letter.
     new = (split.letter if identity.agent else split.new) if split else text
-    # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
-    commands = identity.agent and match.ticket and not envelope.sent
-    block = parse_block(new) if commands else CommandBlock(commands=(), suspects=(), text=new)
+    block = _block(spooled, new, identity, match, context, policy)
     return Facts(
         spool_id=spooled.spool_id,
         received_at=envelope.received_at,
@@ -150,6 +155,25 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
         bounced_outbox=bounced(spooled, policy, context) if kind.mail_class in ("bounce", "receipt") else None,
         forwarded=forwarded(mail, policy) if match.ticket is None else None,
     )
+
+
+def _block(
+    spooled: Spooled, new: str, identity: Identity, match: ThreadMatch, context: Context, policy: Policy
+) -> CommandBlock:
+    """The commands of a mail on a ticket: all of an agent's, the few of a customer's."""
+    # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
+    if match.ticket is None or spooled.envelope.sent:
+        return CommandBlock(commands=(), suspects=(), text=new)
+    if identity.agent is None:
+        return parse_customer(new)
+    block = parse_block(new, policy.fields)
+    subject = spooled.mail.subject
+    if identity.level < 3 or (found := SUFFIX.search(subject)) is None:
+        return block
+    # The customer's own "[urgent]" comes back in every answer.
+    if found.group(0).strip().casefold() in context.subjects.get(match.ticket, "").casefold():
+        return block
+    return with_suffix(block, subject, policy.fields)
 
 
 def forwarded(mail: Mail, policy: Policy) -> Forwarded | None:

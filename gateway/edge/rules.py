@@ -26,7 +26,7 @@ from typing import Any
 
 import duckdb
 
-from gateway.core.command import parse_action
+from gateway.core.command_line import parse_action
 from gateway.core.policy import Rule
 from gateway.core.rows import MailFacts
 from gateway.errors import ConfigError, Problem

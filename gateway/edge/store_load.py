@@ -13,16 +13,18 @@ from collections.abc import Collection, Hashable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
 from gateway.core.archive import CAUSE
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, SentMail, StoredMail
+from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail
 from gateway.core.model import Reason
-from gateway.core.rows import MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.rows import Event, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
 from gateway.core.suppress import SPAN
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.store_read import deliveries
 from gateway.edge.tables import (
     ATTACHMENT,
+    EVENT,
     MAIL_ID,
     MESSAGE,
     MESSAGE_TEXT,
@@ -31,6 +33,8 @@ from gateway.edge.tables import (
     SENT_ID,
     SUPPRESSION,
     TICKET,
+    TICKET_FIELD,
+    TICKET_LINK,
     Counters,
     Cursor,
     digest,
@@ -43,6 +47,8 @@ BUDGET = timedelta(hours=24)    # how far budgets look back
 OPENED = timedelta(hours=1)
 THREAD = 9                      # newest Message-IDs of a ticket that are kept, beside the first
 REASONS = 40
+TOLD = 40                       # messages of a ticket in #show
+OF_TICKETS = "ticket IN (SELECT unnest($1::BIGINT[]))"
 
 
 def load(files: Files, cursor: Cursor, needs: Needs, now: datetime, next_: Counters) -> Context:
@@ -60,24 +66,31 @@ class _Load:
     def context(self, next_: Counters) -> Context:
         needs = self.needs
         mail_ids = self._mail_ids()
-        self._persons_by_address()
+        self._persons_by_address(needs.addresses)
         person_ids = {p.address: p.id for p in self.persons.values()}
         sent_ids = self._sent_ids()
         outbox = self._outbox({*needs.outbox, *sent_ids.values()})
         opened = self._opened()
+        found_by = {search: self._search(search) for search in needs.searches}
         tickets = self._tickets({
             *needs.tickets,
             *(row.ticket for rows in mail_ids.values() for row in rows),
             *(mail.ticket for mail in outbox.values()),
             *(ticket for found in opened.values() for ticket in found),
+            *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(),
         })
+        history = self._more(tickets, mail_ids)
+        tickets |= self._tickets(_linked(e for events in history.values() for e in events))
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes = self._chosen(tickets, messages)
         threads = self._threads(messages, participants)
+        told = self._last_said(history, messages)
+        chosen |= told
         own = self._own_ids({*chosen, *(i for ids in threads.values() for i in ids)})
         stored = self._stored(chosen, own)
         automatic, held_notice_at = self._automatic(tickets)
+        self._persons_by_address(sender.address for i in told if i in stored if (sender := forwarded_by(stored[i])))
         self._persons_by_id({
             *needs.persons,
             *(p.person for found in participants.values() for p in found),
@@ -85,6 +98,7 @@ class _Load:
             *(mail.recipient for mail in outbox.values()),
             *(who for t in tickets.values() for who in (t.requester, t.assignee, t.last_agent)),
             *(mail.message.author for mail in stored.values()),
+            *(who for events in history.values() for e in events for who in (e.actor, _person_in(e))),
         })
         return Context(
             next_seq=next_.seq, next_ticket=next_.ticket, next_message=next_.message, next_outbox=next_.outbox,
@@ -96,6 +110,10 @@ class _Load:
             threads=_named(threads, own), held_notice_at=held_notice_at, reasons=self._reasons(),
             acknowledged=self._acknowledged(messages), suppressions=self._suppressions(),
             bounces=self._bounces({mail.recipient for mail in outbox.values()}),
+            opted_out=self._opted_out(), history=history, found=found_by,
+            fields=_by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            links=_by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            told=_by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
         )
 
     # --- By what the mails name ---
@@ -107,11 +125,11 @@ class _Load:
         found.sort(key=lambda row: (row.message, row.role, row.ticket or 0))
         return _grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
 
-    def _persons_by_address(self) -> None:
-        if self.needs.addresses:
-            hashes = [*map(digest, self.needs.addresses)]
-            found = PERSON.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", hashes)
-            self.persons |= {p.id: p for p in found if p.address in self.needs.addresses}
+    def _persons_by_address(self, addresses: Iterable[str]) -> None:
+        wanted = set(addresses)
+        if wanted:
+            found = PERSON.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", [*map(digest, wanted)])
+            self.persons |= {p.id: p for p in found if p.address in wanted}
 
     def _persons_by_id(self, ids: Iterable[int | None]) -> None:
         missing = _numbers(ids) - set(self.persons)
@@ -203,6 +221,53 @@ class _Load:
             ticket: tuple(Reason(code=c, detail=d) for c, d in steps[:REASONS]) for ticket, steps in found.items()
         }
 
+    def _opted_out(self) -> frozenset[int]:
+        return frozenset(person for (person,) in self._ask(
+            "SELECT person FROM opt_out WHERE person IN (SELECT unnest($1::BIGINT[]))", self.persons
+        ))
+
+    # --- What few commands ask: without an index, since they are few ---
+
+    def _of_transactions(self) -> list[int]:
+        return [n for (n,) in self._ask(
+            "SELECT DISTINCT ticket FROM event WHERE cause IN (SELECT unnest($1::VARCHAR[]))", self.needs.undone
+        )]
+
+    def _search(self, search: Search) -> tuple[int, ...]:
+        """Numbers of tickets, newest first. A word may be a part of one."""
+        sql = (
+            "SELECT t.id FROM ticket AS t LEFT JOIN ticket_text AS x ON x.ticket = t.id"
+            " LEFT JOIN person AS p ON p.id = t.requester LEFT JOIN person AS a ON a.id = t.assignee"
+            " WHERE list_bool_and([contains(lower(coalesce(x.subject, '') || ' ' || coalesce(p.address, '') || ' '"
+            " || coalesce(p.name, '') || ' ' || t.tags), w) FOR w IN $1::VARCHAR[]]) IS DISTINCT FROM FALSE"
+            " AND ($2 = '' AND t.status <> 'void' OR t.status = $2) AND ($3 = '' OR t.queue = $3)"
+            " AND ($4 IS NULL OR coalesce(a.address, '') = $4) AND t.merged_into IS NULL ORDER BY t.id DESC LIMIT 50"
+        )
+        found = self.cursor.execute(sql, [list(search.words), search.status, search.queue, search.assignee]).fetchall()
+        return tuple(n for (n,) in found)
+
+    def _more(
+        self, tickets: dict[int, Ticket], mail_ids: dict[str, tuple[MailId, ...]]
+    ) -> dict[int, tuple[Event, ...]]:
+        """All events of the tickets that commands ask about, of what they became and of what became part of them."""
+        asked = {*self.needs.more_of, *self._of_transactions()}
+        asked |= _numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
+        into = {n: t.merged_into for n, t in tickets.items()}
+        while more := _numbers(into.get(n) for n in asked) - asked:
+            asked |= more
+        asked |= {n for n, other in into.items() if other in asked}
+        wanted = {n for n in asked if n in tickets}
+        if not wanted:
+            return {}
+        found = EVENT.fetch(self.cursor, OF_TICKETS, sorted(wanted))
+        found.sort(key=lambda e: e.seq)
+        return dict.fromkeys(wanted, ()) | _grouped((e.ticket, e) for e in found)
+
+    def _last_said(self, history: Collection[int], messages: list[Message]) -> dict[int, Message]:
+        """The last messages of the tickets that are asked about."""
+        said = _grouped((m.ticket, m) for m in messages if m.ticket in history)
+        return {m.id: m for found in said.values() for m in found[-TOLD:]}
+
     # --- By ticket ---
 
     def _tickets(self, wanted: Iterable[int | None]) -> dict[int, Ticket]:
@@ -233,7 +298,7 @@ class _Load:
     def _participants(self, tickets: Collection[int]) -> dict[int, tuple[Participant, ...]]:
         if not tickets:
             return {}
-        found = PARTICIPANT.fetch(self.cursor, "list_contains($1::BIGINT[], ticket)", sorted(tickets))
+        found = PARTICIPANT.fetch(self.cursor, "list_contains($1::BIGINT[], ticket) AND role <> 'gone'", sorted(tickets))
         found.sort(key=lambda p: (p.since, p.person))
         return _grouped((p.ticket, p) for p in found)
 
@@ -338,6 +403,27 @@ def _named(threads: dict[int, tuple[int, ...]], own: dict[int, str]) -> dict[int
     """Message ids as Message-IDs; a ticket whose mails had none is left out."""
     named = {t: tuple(dict.fromkeys(own[i] for i in ids if i in own)) for t, ids in threads.items()}
     return {t: ids for t, ids in named.items() if ids}
+
+
+def _linked(events: Iterable[Event]) -> set[int]:
+    """The tickets that links name: to take one back is an event there, too."""
+    return {int(e.after) for e in events if e.kind in ("linked", "unlinked") and e.after}
+
+
+def _person_in(event: Event) -> int | None:
+    """The person whose id an event holds as its value."""
+    if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived") and event.after:
+        return int(event.after)
+    return None
+
+
+def _by_ticket(tickets: Collection[int], rows: Iterable[Any]) -> dict[int, tuple[Any, ...]]:
+    """Rows by their ticket; () for a ticket that has none."""
+    return dict.fromkeys(tickets, ()) | _grouped((_ticket_of(row), row) for row in rows)
+
+
+def _ticket_of(row: Any) -> int:
+    return int((row.message.ticket or 0) if isinstance(row, StoredMail) else row.ticket)
 
 
 def _numbers(ids: Iterable[int | None]) -> set[int]:

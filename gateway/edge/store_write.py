@@ -34,6 +34,7 @@ _REPLACE = {
     "message": "id IN (SELECT unnest($1::BIGINT[]))",
     "delivery": "list_contains($1::BIGINT[], outbox)",
     "suppression": "person IN (SELECT unnest($1::BIGINT[]))",
+    "opt_out": "person IN (SELECT unnest($1::BIGINT[]))",
 }
 
 
@@ -116,7 +117,7 @@ def _replace(cursor: Cursor, table: Table[object], rows: tuple[object, ...], nex
         return
     new = {
         "ticket": next_.ticket, "ticket_text": next_.ticket, "person": next_.person, "message": next_.message,
-        "delivery": next_.outbox, "suppression": next_.person,
+        "delivery": next_.outbox, "suppression": next_.person, "opt_out": next_.person,
     }
     if table.name in _REPLACE:
         old = sorted({k for r in rows if (k := table.key_of(r)) < new[table.name]})  # type: ignore[misc]
@@ -130,6 +131,13 @@ def _replace(cursor: Cursor, table: Table[object], rows: tuple[object, ...], nex
                 " AND list_contains($2::VARCHAR[], ticket || ' ' || person)",
                 [sorted({t for t, _ in pairs}), [f"{t} {p}" for t, p in sorted(pairs)]],
             )
+    elif table.name == "ticket_link":
+        keys = {table.key_of(r) for r in rows}  # type: ignore[misc]
+        cursor.execute(
+            "DELETE FROM ticket_link WHERE ticket IN (SELECT unnest($1::BIGINT[]))"
+            " AND list_contains($2::VARCHAR[], ticket || ' ' || other || ' ' || relation)",
+            [sorted({t for t, _, _ in keys}), [f"{t} {o} {r}" for t, o, r in sorted(keys)]],
+        )
     _append(cursor, table.name, table.records(rows))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 import duckdb
 
 from gateway.core import rows as stored
+from gateway.core import rows_beside as beside
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -110,6 +111,9 @@ PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
 SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
+TICKET_FIELD = Table("ticket_field", beside.TicketField, "ticket_fields")
+TICKET_LINK = Table("ticket_link", beside.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
+OPT_OUT = Table("opt_out", beside.OptOut, "opt_outs", key=("person",))
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
@@ -117,6 +121,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
     OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
+    TICKET_FIELD, TICKET_LINK, OPT_OUT,
 )
 
 

@@ -58,6 +58,9 @@ VALUES: dict[str, dict[str, object]] = {
     "notice": NOTICE, "note_notice": NOTICE, "brief": NOTICE, "reply": REPLY,
     "held_notice": {"code": "commands", "key": "ABC-123",
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
+    "handed": {**NOTICE, "words_by": "Ann Customer", "to_queue": True},
+    "woken": {**NOTICE, "words_by": "Ann Customer"},
+    "customer_help": {"queue_name": "Acme Support", "lines": ["#closed", "#help"]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
     "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123",
                     "stopped": True, "reason": "the mailbox does not exist"},
@@ -71,7 +74,7 @@ VALUES: dict[str, dict[str, object]] = {
 
 
 def draft(kind: str, **changes: object) -> Draft:
-    to_customer = kind in ("ack", "reply")
+    to_customer = kind in ("ack", "customer_help", "reply")
     values = {**VALUES[kind], **changes.pop("values", {})}  # type: ignore[dict-item]
     base = Draft(
         kind=kind, template=kind, language="en", ticket=123, message=5, recipient=7,  # type: ignore[arg-type]
