@@ -110,13 +110,16 @@ PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
 SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
+DIRECTORY_NAME = Table("directory_name", stored.DirectoryName, "directory_names", key=("entry",))
+DIRECTORY_EVENT = Table("directory_event", stored.DirectoryEvent, "directory_events")
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
 # In the order in which they are written.
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
-    OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
+    OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID, DIRECTORY_NAME,
+    DIRECTORY_EVENT,
 )
 
 

@@ -1,0 +1,2 @@
+-- Kept for branch c_grammar; delete at the merge.
+SELECT 1;
