@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core import suppress
+from gateway.core import authority, suppress
 from gateway.core.command import parse_action
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
@@ -104,8 +104,9 @@ def _assign(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy
     agent = actor.agent if args == "me" else None
     if args not in ("me", "none"):
         agent = policy.agent(args) or policy.agent_of_address(args)
-    if agent is None and args != "none":
-        raise Refused("agents are " + ", ".join(a.login for a in policy.agents) + ", or me, or none")
+    able = authority.assignable(ledger.ticket(ticket).queue, policy)
+    if args != "none" and (agent is None or agent.login not in able):
+        raise Refused("agents are " + ", ".join(able) + ", or me, or none")
     after = str(ledger.person(agent.address, agent.name)) if agent else None
     held = ledger.ticket(ticket).assignee
     before = str(held) if held is not None else None
@@ -142,7 +143,7 @@ def _merge(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy)
     if found is None:
         raise Refused(f"#merge {policy.key}-123")
     into = ledger.context.living(int(found.group(1)))
-    if into is None:
+    if into is None or not authority.sees(actor.agent, into.queue):
         raise Refused(f"{policy.key}-{found.group(1)} is not a ticket here")
     if into.id == ticket:
         raise Refused(f"{policy.key}-{into.id} is this ticket")

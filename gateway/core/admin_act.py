@@ -24,7 +24,9 @@ _MOVES: Final = ("leave", "role", "address")    # verbs that may take tickets ou
 
 def addresses_of(command: AdminCommand) -> frozenset[str]:
     """Addresses whose persons ``carry_out`` must know: for Needs."""
-    return frozenset(v.lstrip("+-") for v in command.values if "@" in v) if command.noun == "agent" else frozenset()
+    if command.noun != "agent":
+        return frozenset()
+    return frozenset(v[1:] if command.verb == "address" else v for v in command.values if "@" in v)
 
 
 def holders(command: AdminCommand, directory: Directory) -> tuple[int, ...]:
@@ -139,7 +141,7 @@ def _organisation_share(clerk: Clerk, command: AdminCommand) -> tuple[Draft, ...
     if clerk.directory.folded.organisations[number].shared != (switch == "on"):
         clerk.event("organisation_shared", number, value=switch)
         does = "may" if switch == "on" else "may not"
-        clerk.said.append(f"people of {command.name} {does} add to each other's tickets")
+        clerk.said.append(f"people of {clerk.directory.names[number].name} {does} add to each other's tickets")
     return ()
 
 

@@ -153,17 +153,18 @@ def _word(clerk: Clerk, agent: Agent, tickets: list[Ticket], login: str) -> Draf
     his = [t for t in tickets if agent in policy.told(t.queue)]
     queue = policy.queue(his[0].queue)
     person = ledger.person(agent.address, agent.name)
+    keys = [key_of(t.id, policy) for t in his]
     way = way_to_agent(Token(role="a", ticket=0, party=person), queue, policy)
     return Draft(
         kind="result", template="released", language=agent.language, ticket=None, message=None, recipient=person,
         rcpt_to=agent.address, from_name=queue.from_name, from_address=way.from_address, reply_to=way.reply_to,
-        mail_from=way.mail_from, to_name=agent.name, subject=f"{queue.from_name}: {len(his)} × {login} → ?",
+        mail_from=way.mail_from, to_name=agent.name, subject=f"{login}: {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}",
         signed_kind="x", in_reply_to=None, references=(), automatic="auto-generated",
         values={
             "login": login, "count": len(his), "more": max(0, len(his) - MOST_LISTED),
             "tickets": [
-                {"key": key_of(t.id, policy), "queue": t.queue, "status": t.status, "subject": subject_of(t.id, ledger)}
-                for t in his[:MOST_LISTED]
+                {"key": key, "queue": t.queue, "status": t.status, "subject": subject_of(t.id, ledger)}
+                for key, t in zip(keys[:MOST_LISTED], his, strict=False)
             ],
         },
     )

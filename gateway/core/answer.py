@@ -13,9 +13,10 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.core import act, relay
+from gateway.core.authority import may, needed
 from gateway.core.budget import why_no_automatic
 from gateway.core.case import Case, afresh, store
-from gateway.core.command import help_lines, parse_block
+from gateway.core.command import help_lines, parse_block, row_of
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.footer import is_footer
@@ -29,7 +30,7 @@ from gateway.core.token import hides_token, strip_tokens
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
 HOLDS: Final[dict[str, bool]] = {
-    "role": False,          # a light agent may write notes only
+    "role": False,          # a command that is for others (core/authority.py)
     "unproven": False,      # nothing proves that the agent wrote it
     "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
     INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
@@ -38,7 +39,6 @@ HOLDS: Final[dict[str, bool]] = {
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
-LIGHT = frozenset({"note", "help", "why"})      # the commands of a light agent
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
 SHORT = 20                          # letters; a line of a note shorter than this is too common to mean a leak
 PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
@@ -53,12 +53,16 @@ def agent_mail(case: Case) -> Decision:
         return _hold(case, agent, "unproven")
     if case.facts.block.suspects:
         return _hold(case, agent, "commands", case.facts.block.suspects)
-    names = {c.name for c in case.facts.block.commands}
-    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    role = agent.role_in(case.ledger.ticket(ticket).queue)
+    needs = {c.line: needed(c.name, row_of(c.name).who) for c in case.facts.block.commands}
+    if barred := [(line, who) for line, who in needs.items() if not may(who, role)]:
+        return _hold(case, agent, "role", barred)
+    names = _names(case)
+    internal = role == "light" or (
+        ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    )
     text = case.facts.block.text.strip()
     attached = _attached(case.spooled.mail.parts)
-    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text and not attached))):
-        return _hold(case, agent, "role")
     if case.facts.token_without_proof:
         return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:
@@ -83,6 +87,8 @@ def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool)
     drafts, refused = _do(case, agent, content, internal, case.facts.block.commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
+    if posted and internal and not ("note" in _names(case) or case.facts.match.audience == "internal"):
+        drafts += _noted(case, agent, ticket, message)
     case.ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
         case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
@@ -112,6 +118,20 @@ def _do(
         told = {draft.rcpt_to for draft in drafts}
         drafts += _tell(case, "note_notice" if internal else "brief", before, content, but=told)
     return drafts, refused
+
+
+def _names(case: Case) -> set[str]:
+    return {c.name for c in case.facts.block.commands}
+
+
+def _noted(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]:
+    """A light agent hears that what looks like an answer to the customer has stayed inside."""
+    case.ledger.why("noted", f"{agent.login} may write notes only: the answer is one")
+    if why_no_automatic(agent.address, ticket, case.context, case.policy, case.ledger.now) is not None:
+        return []
+    return [relay.answer_agent(
+        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy, template="noted"
+    )]
 
 
 def _attached(parts: Iterable[Part | Attachment]) -> bool:

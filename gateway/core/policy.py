@@ -127,6 +127,14 @@ class Policy:
     reply_to_token: bool = False    # customers get a token in Reply-To
     teams: tuple[Team, ...] = ()
     organisations: tuple[Organisation, ...] = ()
+    _by_login: dict[str, Agent] = field(init=False, repr=False, compare=False)
+    _by_address: dict[str, Agent] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Each mail asks for agents a dozen times, and there may be a thousand of them."""
+        last_first = self.agents[::-1]
+        object.__setattr__(self, "_by_login", {a.login: a for a in last_first})
+        object.__setattr__(self, "_by_address", {address: a for a in last_first for address in a.addresses})
 
     def queue(self, name: str) -> Queue:
         """The queue called ``name``; the first one if it is gone from the configuration."""
@@ -140,10 +148,10 @@ class Policy:
         return next((q for q in self.queues if q.mailbox is not None and q.mailbox.name == name), None)
 
     def agent(self, login: str) -> Agent | None:
-        return next((a for a in self.agents if a.login == login), None)
+        return self._by_login.get(login)
 
     def agent_of_address(self, address: str) -> Agent | None:
-        return next((a for a in self.agents if address in a.addresses), None)
+        return self._by_address.get(address)
 
     def role(self, login: str, queue: str) -> AgentRole | None:
         """The role of an agent in a queue; None if he does not see it, or is no agent."""

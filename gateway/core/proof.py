@@ -5,6 +5,9 @@ under a Message-ID of its own. The copy in its Sent folder has both our mark and
 to our row (``Context.sent_ids``). Such an id may be guessable, so it proves something only for whom the
 mail was sent to.
 
+What was made for an agent dies with his role: of who left, or no longer sees the ticket's queue, it proves
+nothing. He is a stranger there.
+
 Limits: only the newest ``REFERENCES_READ`` references and the oldest are read.
 """
 
@@ -52,11 +55,12 @@ def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[S
     for header, rfc_id in named_ids(spooled.mail):
         said = read_message_id(policy.keys, rfc_id, policy.host)
         if said is not None:
-            yield Signed(header=header, said=said)
+            if not (_to_agent(said, context) and is_dead(said, context, policy)):
+                yield Signed(header=header, said=said)
             continue
         sent = context.outbox.get(context.sent_ids.get(rfc_id, 0))
         own = read_message_id(policy.keys, sent.rfc_id, policy.host) if sent is not None else None
-        if own is not None and (spooled.envelope.sent or _went_to_sender(own, spooled.mail, context, policy)):
+        if own is not None and not (_to_agent(own, context) and is_dead(own, context, policy)) and (spooled.envelope.sent or _went_to_sender(own, spooled.mail, context, policy)):
             yield Signed(header=header, said=own, rewritten=True)
 
 
@@ -64,7 +68,8 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
     """The verified reply addresses among the recipients, in their order.
 
     Of mail fetched from a mailbox also those on To and Cc, since not every provider keeps the envelope, and our
-    signed id in In-Reply-To (only there: References may be a whole family's). ``context`` adds rewritten ids.
+    signed id in In-Reply-To (only there: References may be a whole family's). ``context`` adds rewritten ids, and takes
+    away what is dead.
     """
     mail, envelope = spooled.mail, spooled.envelope
     if envelope.sent:
@@ -73,7 +78,23 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
     if envelope.channel == "imap":
         found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
         found += [_as_token(said) for said in _answered(spooled, policy, context)]
-    return tuple(dict.fromkeys(token for token in found if token is not None))
+    known = dict.fromkeys(token for token in found if token is not None)
+    return tuple(t for t in known if context is None or t.role == "c" or not is_dead(t, context, policy))
+
+
+def is_dead(made: Token | SignedId, context: Context, policy: Policy) -> bool:
+    """Whether the agent for whom ``made`` was made is none now in the queue of its ticket."""
+    person, ticket = context.persons.get(made.party), context.living(made.ticket)
+    if person is None or ticket is None:
+        return False
+    agent = policy.agent_of_address(person.address)
+    return agent is None or agent.role_in(ticket.queue) is None
+
+
+def _to_agent(said: SignedId, context: Context) -> bool:
+    """Whether the mail of this id went to an agent as an agent. Automatic mail goes to both sides."""
+    sent = context.outbox.get(said.outbox)
+    return said.kind in ("n", "i") or (said.kind == "x" and sent is not None and sent.kind not in ("ack", "reply_rule"))
 
 
 def bounced(spooled: Spooled, policy: Policy, context: Context | None = None) -> int | None:
