@@ -80,7 +80,7 @@ class Case:
     def is_colleague(self, ticket: Ticket) -> bool:
         """The writer is proven to be of the requester's organisation, which shares its tickets."""
         proven = self.agent is None and self.facts.identity.level in PROVES_SENDER
-        requester = self.ledger.address(ticket.requester) if ticket.requester is not None else ""
+        requester = self.ledger.address(ticket.requester or 0)
         return proven and self.policy.colleagues(self.facts.identity.address, requester)
 
     def unproven(self) -> str:

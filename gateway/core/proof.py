@@ -51,16 +51,31 @@ def named_ids(mail: Mail) -> Iterator[tuple[str, str]]:
 
 
 def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[Signed]:
-    """The ids of ours in the mail's order; rewritten ones only if the mail they were given to went to its sender."""
+    """The ids of ours in the mail's order; rewritten ones only if the mail they were given to went to its sender.
+
+    Beside what is dead the pseudo-root of its ticket proves nothing either: it stands in every mail of the thread.
+    """
+    found = [*_signed(spooled, context, policy)]
+    dead: list[Token | SignedId] = [s.said for s in found if _to_agent(s.said, context) and is_dead(s.said, context, policy)]
+    if not all(s.said.outbox for s in found):
+        dead += [t for t in tokens(spooled, policy) if t.role != "c" and is_dead(t, context, policy)]
+    gone = {living.id for made in dead if (living := context.living(made.ticket)) is not None}
+    for signed in found:
+        living = context.living(signed.said.ticket)
+        root = living is not None and not signed.said.outbox
+        if signed.said not in dead and not (root and living and living.id in gone):
+            yield signed
+
+
+def _signed(spooled: Spooled, context: Context, policy: Policy) -> Iterator[Signed]:
     for header, rfc_id in named_ids(spooled.mail):
         said = read_message_id(policy.keys, rfc_id, policy.host)
         if said is not None:
-            if not (_to_agent(said, context) and is_dead(said, context, policy)):
-                yield Signed(header=header, said=said)
+            yield Signed(header=header, said=said)
             continue
         sent = context.outbox.get(context.sent_ids.get(rfc_id, 0))
         own = read_message_id(policy.keys, sent.rfc_id, policy.host) if sent is not None else None
-        if own is not None and not (_to_agent(own, context) and is_dead(own, context, policy)) and (spooled.envelope.sent or _went_to_sender(own, spooled.mail, context, policy)):
+        if own is not None and (spooled.envelope.sent or _went_to_sender(own, spooled.mail, context, policy)):
             yield Signed(header=header, said=own, rewritten=True)
 
 
