@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 import duckdb
 
 from gateway.core import rows as stored
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -110,8 +111,8 @@ PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
 SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
-DIRECTORY_NAME = Table("directory_name", stored.DirectoryName, "directory_names", key=("entry",))
-DIRECTORY_EVENT = Table("directory_event", stored.DirectoryEvent, "directory_events")
+DIRECTORY_NAME = Table("directory_name", DirectoryName, "directory_names", key=("entry",))
+DIRECTORY_EVENT = Table("directory_event", DirectoryEvent, "directory_events")
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 

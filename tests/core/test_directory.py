@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.directory import Directory, Folded, apply, effective, fold
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 from gateway.core.policy import Agent, Organisation, Policy, Team
 from gateway.core.profile import is_ours
-from gateway.core.rows import DirectoryEvent, DirectoryName, Person
+from gateway.core.rows import Person
 from tests.desk import POLICY, START, Desk
 
 BASE = replace(
