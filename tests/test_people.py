@@ -21,7 +21,7 @@ from gateway.edge import store_read
 from gateway.edge.rules import RuleBook
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
-from gateway.errors import MailwicketError
+from gateway.errors import MailwicketError, StateError
 from gateway.mime.compose import Composer
 from gateway.pipeline import Rooms
 from gateway.service import TEMPLATES, open_books
@@ -248,6 +248,14 @@ def test_a_store_that_opens_again_has_the_same_directory(books: tuple[Bookkeeper
         assert again.directory.folded.version == 7
     finally:
         again.close()
+
+
+def test_a_directory_that_cannot_be_stops_the_desk_and_blames_no_mail(books: tuple[Bookkeeper, Rooms]) -> None:
+    desk, rooms = books
+    by_mail(desk, rooms, f"agent add bert {BERT}")
+    desk.store._cursor.execute("UPDATE directory_event SET kind = 'agent_left' WHERE kind = 'agent_added'")
+    with pytest.raises(StateError, match="directory of agents cannot be read .* run `mailwicket restore`"):
+        by_mail(desk, rooms, "team add hw")
 
 
 def test_an_operators_mistake_is_told_in_words(books: tuple[Bookkeeper, Rooms]) -> None:

@@ -139,7 +139,7 @@ class Store:
             self._next.take(rows)
             if rows.directory_events or rows.directory_names:
                 with self._directory_lock:
-                    self._directory = store_read.directory(self._cursor)
+                    self._directory = self._read_directory()
 
     def _refuse(self, error: duckdb.Error) -> StateError:
         """After a failed write the store is behind the journal and takes nothing more."""
@@ -213,10 +213,18 @@ class Store:
     def directory(self) -> Directory:
         """Agents, teams and organisations as of the last frame: the same object until one changes them."""
         with self._directory_lock:
-            if self._directory is None:
-                with contextlib.closing(self.reader()) as cursor:
-                    self._directory = store_read.directory(cursor)
+            self._directory = self._directory or self._read_directory()
             return self._directory
+
+    def _read_directory(self) -> Directory:
+        """Any trouble stops the desk: mail must not be decided under the wrong policy, or be blamed for it."""
+        try:
+            with contextlib.closing(self.reader()) as cursor:
+                return store_read.directory(cursor)
+        except duckdb.Error as error:
+            raise self._told(error) from error
+        except (ValueError, KeyError) as error:
+            raise StateError(f"{self._main}: the directory of agents cannot be read ({error}): run `mailwicket restore`") from error
 
     def reader(self) -> Cursor:
         """A cursor for another thread, which sees the last commit; close it when done."""
