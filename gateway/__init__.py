@@ -29,6 +29,7 @@
     settings_kinds.py       the kinds of value a setting can have
     settings_file.py        a configuration file as rows of values
     settings_checks.py      what settings demand of each other and of the machine
+    people.py               an admin's line on its way: read, decided, written
     starter.py              what `mailwicket init` writes
     keys.py                 the signing keys of this desk
     log.py                  what the gateway tells of itself
@@ -41,7 +42,14 @@
       rows.py               what is stored, one class a table: Ticket, Event, Message …
       rows_beside.py        own fields, links, opt-outs
       decision.py           what is decided: rows, drafts of mails, reasons
-      policy.py             what the configuration allows
+      policy.py             what the configuration allows, and who is who on the desk
+      authority.py          who may do what: the ladder of roles
+      directory.py          agents, teams and organisations that mail made, and the policy of the moment
+      directory_rows.py     what is stored of them
+      admin.py              the lines by which admins change them
+      admin_act.py          what such a line does
+      admin_agents.py       agents come, change and go
+      clerk.py              what one such line writes down
       context.py            the slice of stored state that a decision may see
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands
       wants.py              what the commands of a mail will ask of the store

@@ -13,9 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from gateway.core.admin import AdminCommand
+from gateway.core.admin_act import carry_out
+from gateway.core.clerk import Author
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
+from gateway.core.directory import Directory
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Policy
@@ -36,6 +40,10 @@ class Rooms:
     policy: Policy
     rules: RuleBook
     composer: Composer
+
+    def under(self, policy: Policy) -> Rooms:
+        """The same rooms under the policy of the moment: the configuration's with the directory's people."""
+        return self if policy is self.policy else replace(self, policy=policy)
 
 
 def decide(
@@ -87,6 +95,15 @@ def _hits(
 ) -> list[tuple[str, ...]]:
     rows: list[MailFacts] = [facts_row(f, s, context) for f, s in zip(facts, wave, strict=True)]
     return rules.hits(rows, [f.new_text for f in facts])
+
+
+def decide_admin(
+    command: AdminCommand, directory: Directory, context: Context, rooms: Rooms, author: Author, *, fetch: Fetch, now: datetime
+) -> tuple[Rows, tuple[str, ...]]:
+    """What an admin's line writes, and what to tell him. ``rooms`` are those of the configuration. Raises ValueError."""
+    done = carry_out(command, directory, context, rooms.policy, author, now)
+    decision = Decision(spool_id=author.cause, disposition="apply", rows=done.rows, drafts=done.drafts, reasons=())
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now), done.said
 
 
 def _with_outbox(

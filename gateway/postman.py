@@ -191,13 +191,14 @@ class Postman:
         parts = [Rows(deliveries=tuple(new))]
         tickets = frozenset(t for s in news if (t := mails[s.outbox].ticket) is not None)
         if tickets:
+            rooms = self.rooms.under(self.books.policy(self.rooms.policy))
             needs = Needs(
-                tickets=tickets, addresses=frozenset(agent.address for agent in self.rooms.policy.agents),
+                tickets=tickets, addresses=frozenset(agent.address for agent in rooms.policy.agents),
                 outbox=frozenset(s.outbox for s in news),
             )
             context = self.books.store.load(needs, now)
             for state in news:
-                rows = decide_unsent(mails[state.outbox], state, context, self.rooms, fetch=self.books.fetch, now=now)
+                rows = decide_unsent(mails[state.outbox], state, context, rooms, fetch=self.books.fetch, now=now)
                 context = absorb(context, rows)
                 parts.append(rows)
             # Told: that must be in the same frame as the word itself.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 from gateway.core.model import (
     ActorKind,
     Disposition,
@@ -300,3 +301,5 @@ class Rows:
     ticket_fields: tuple[TicketField, ...] = ()
     ticket_links: tuple[TicketLink, ...] = ()
     opt_outs: tuple[OptOut, ...] = ()
+    directory_names: tuple[DirectoryName, ...] = ()
+    directory_events: tuple[DirectoryEvent, ...] = ()

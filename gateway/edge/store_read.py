@@ -10,9 +10,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.archive import Past
-from gateway.core.rows import Delivery, Event, Message, OutboxRow
+from gateway.core.directory import Directory, fold
+from gateway.core.rows import Delivery, Event, Message, OutboxRow, Ticket
 from gateway.edge.store_files import Files, schema_of
-from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, Cursor, naive
+from gateway.edge.tables import (
+    DELIVERY,
+    DIRECTORY_EVENT,
+    DIRECTORY_NAME,
+    EVENT,
+    MESSAGE,
+    OUTBOX,
+    OUTBOX_TEXT,
+    TICKET,
+    Cursor,
+    naive,
+)
 
 DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
@@ -39,6 +51,26 @@ def pasts(cursor: Cursor, tickets: list[int]) -> dict[int, Past]:
     for message in MESSAGE.fetch(cursor, "list_contains($1::BIGINT[], ticket) ORDER BY id", tickets):
         messages[message.ticket or 0].append(message)
     return {n: Past(events=tuple(found), messages=tuple(messages[n])) for n, found in events.items()}
+
+
+def directory(cursor: Cursor) -> Directory:
+    """Agents, teams and organisations: a few hundred rows, folded anew."""
+    events = DIRECTORY_EVENT.fetch(cursor, "true ORDER BY seq")
+    persons = sorted({e.person for e in events if e.person is not None})
+    found = cursor.execute("SELECT id, address FROM person WHERE id IN (SELECT unnest($1::BIGINT[]))", [persons]).fetchall()
+    names = {n.entry: n for n in DIRECTORY_NAME.fetch(cursor, "true")}
+    return Directory(folded=fold(events), names=names, addresses=dict(found))
+
+
+def assigned(cursor: Cursor, persons: list[int]) -> dict[int, tuple[Ticket, str]]:
+    """The tickets that these persons hold, with their subjects. Without an index: people leave now and then."""
+    if not persons:
+        return {}
+    found = TICKET.fetch(cursor, "assignee IN (SELECT unnest($1::BIGINT[])) ORDER BY id", persons)
+    subjects = dict(cursor.execute(
+        "SELECT ticket, subject FROM ticket_text WHERE ticket IN (SELECT unnest($1::BIGINT[]))", [[t.id for t in found]]
+    ).fetchall())
+    return {t.id: (t, subjects.get(t.id, "")) for t in found}
 
 
 def undelivered(cursor: Cursor) -> list[Delivery]:

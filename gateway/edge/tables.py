@@ -17,6 +17,7 @@ import duckdb
 
 from gateway.core import rows as stored
 from gateway.core import rows_beside as beside
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -114,6 +115,8 @@ SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: dig
 TICKET_FIELD = Table("ticket_field", beside.TicketField, "ticket_fields")
 TICKET_LINK = Table("ticket_link", beside.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
 OPT_OUT = Table("opt_out", beside.OptOut, "opt_outs", key=("person",))
+DIRECTORY_NAME = Table("directory_name", DirectoryName, "directory_names", key=("entry",))
+DIRECTORY_EVENT = Table("directory_event", DirectoryEvent, "directory_events")
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
@@ -121,7 +124,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
     OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
-    TICKET_FIELD, TICKET_LINK, OPT_OUT,
+    TICKET_FIELD, TICKET_LINK, OPT_OUT, DIRECTORY_NAME, DIRECTORY_EVENT,
 )
 
 
