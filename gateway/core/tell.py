@@ -61,7 +61,8 @@ def held_words(decision: Decision, language: str) -> list[str]:
 
 def sees(agent: Agent, ticket: Ticket, policy: Policy) -> bool:
     """Whether this agent may read this ticket. Void ones stay readable, so that #restore can be decided."""
-    return authority.sees(policy.agent(agent.login), ticket.queue) and any(q.name == ticket.queue for q in policy.queues)
+    known = policy.agent(agent.login)
+    return known is not None and authority.sees(known, ticket.queue) and any(q.name == ticket.queue for q in policy.queues)
 
 
 def answers(
