@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from gateway.core.authority import ORDER, assignable, may, sees
-from gateway.core.command import COMMANDS
+from gateway.core.command_table import COMMANDS
 from gateway.core.policy import Agent, AgentRole, Organisation, Team
 from tests.desk import POLICY
 
