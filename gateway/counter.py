@@ -28,7 +28,8 @@ from gateway.core.understand import needs
 from gateway.edge import lots
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
-from gateway.edge.spool import Spool, time_of
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import MAIN, schema_of
 from gateway.edge.tables import Cursor

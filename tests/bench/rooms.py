@@ -21,8 +21,8 @@ from typing import Any
 
 # Where it is called -> the room. "*" swallows the rooms it calls: what the postman writes is sending.
 ROOMS: dict[str, str] = {
-    "gateway.edge.spool:SpoolWriter.place": "accept: spool",
-    "gateway.edge.spool:Spool.settle": "accept: spool",
+    "gateway.edge.spool_in:SpoolWriter.place": "accept: spool",
+    "gateway.edge.spool_in:Inlet.settle": "accept: spool",
     "gateway.intake:Intake._read": "spool read",
     "gateway.edge.store:Store.load": "load",
     "gateway.intake:needs": "understand",
