@@ -203,7 +203,7 @@ class Counter:
             " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced', 'delayed'], state)) AS undelivered"
         )
         yield {
-            "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
+            "applied_seq": self.store.applied_seq, "waiting": self.spool.standing(), "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
             "mailboxes": self.mailboxes(),
             **self._safety(),

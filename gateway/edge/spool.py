@@ -90,6 +90,11 @@ class Spool(Inlet):
             oldest = time_of(self._order[0]) if self._order else None
             return Backlog(count=len(self._order), bytes=self._bytes, oldest=oldest)
 
+    def standing(self) -> int:
+        """How many mails stand in in/, those included that a porter is just telling of."""
+        with os.scandir(self._in) as entries:
+            return sum(_is_id(entry.name) for entry in entries)
+
     # --- Reading ---
 
     def path(self, spool_id: SpoolId) -> Path:
