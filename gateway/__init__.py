@@ -9,6 +9,7 @@
     books.py                the one writer: journal first, then store, on one thread
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
+    porter.py               the doors, held open by processes of their own
     mailboxes.py            the accounts that mail is fetched from and sent through
     backup.py               a backup of the running desk, its proof, and what it makes needless
     keeper.py               one a day, and a missed one made up
@@ -140,6 +141,7 @@
 
     edge/                   the outside world; one library a module, no decisions
       smtp_receive.py       the front door: SMTP and LMTP in our event loop
+      smtp_crowd.py         who is inside, over all processes that hold a door open
       smtp_settings.py      what a door is told
       smtp_connection.py    streams, deadlines, limits, the command loop
       smtp_conversation.py  the commands of SMTP and LMTP
@@ -155,6 +157,7 @@
       header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250
+      spool_in.py           the way into it: written down, flushed, named
       spool_commit.py       mails that end together share a flush of the disk
       durable.py            every operation that must survive a power cut
       workers.py            parser processes, which can be stopped

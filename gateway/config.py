@@ -49,6 +49,7 @@ class Listen:
     tls_certificate: Path | None
     tls_key: Path | None
     max_size: int
+    porters: int
     drop: Path | None
 
 

@@ -31,7 +31,8 @@ from gateway.core.understand import needs
 from gateway.edge import lots
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
-from gateway.edge.spool import Spool, time_of
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import MAIN, schema_of
 from gateway.edge.tables import Cursor
@@ -216,7 +217,7 @@ class Counter:
             " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced', 'delayed'], state)) AS undelivered"
         )
         yield {
-            "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
+            "applied_seq": self.store.applied_seq, "waiting": self.spool.standing(), "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
             "mailboxes": self.mailboxes(),
             **self._safety(),

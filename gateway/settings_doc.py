@@ -86,6 +86,7 @@ _ROWS: tuple[tuple[str, str, Kind, Any, str, Any], ...] = (
      "/etc/mailwicket/fullchain.pem"),
     ("listen", "tls_key", kind.PATH, None, "Its private key, PEM.", "/etc/mailwicket/privkey.pem"),
     ("listen", "max_size", kind.SIZE, "25MiB", "Largest mail we take (SMTP SIZE).", "50MiB"),
+    ("listen", "porters", kind.WORKERS, 2, "Processes that hold the doors open.", 4),
     ("listen", "drop", kind.PATH, None, "Maildir or folder of .eml files that is emptied into the desk.",
      "/var/spool/mailwicket-drop"),
     ("send", "smarthost", kind.ENDPOINT, None, "Server that takes our outgoing mail.",
