@@ -19,6 +19,7 @@
     archive_index.py        the first look: where each mail stands, when it was sent, whom it belongs with
     archive_sources.py      archives on an IMAP server
     recorder.py             imported mail into the store, one frame a lot
+    password.py             mailwicket password: who may log in at the agents' door
     cli.py                  the command mailwicket, one row a verb
     show.py                 what the command line shows: tables for people, JSON lines for programs
     demo.py                 make demo: a desk on loopback ports and a day at it
@@ -116,6 +117,8 @@
       smtp_settings.py      what a door is told
       smtp_connection.py    streams, deadlines, limits, the command loop
       smtp_conversation.py  the commands of SMTP and LMTP
+      smtp_submission.py    the agents' door: logins, and mail to anybody
+      logins.py             their passwords, hashed, and how often one may guess
       smtp_data.py          from the wire to the spool in constant memory
       drop_receive.py       a Maildir where local programs put mail for us
       imap_receive.py       a watched mailbox: one supervisor a folder

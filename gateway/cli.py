@@ -226,8 +226,15 @@ def _machine(config: Config) -> list[Problem]:
     """What only this machine can tell; a gateway that runs has its ports by right."""
     if held(config.state / "lock"):
         return []
-    doors = {"listen.smtp": config.listen.smtp, "listen.lmtp": config.listen.lmtp}
+    doors = {f"listen.{key}": getattr(config.listen, key) for key in ("smtp", "lmtp", "submission", "submission_starttls")}
     return list(busy_ports(doors, str(config.file or "(no configuration)")))
+
+
+def _password(args: Args) -> int:
+    from gateway.password import change
+
+    sys.stdout.write(change(_load(args), args.login, remove=args.remove) + "\n")
+    return OK
 
 
 def _problem_row(problem: Problem, kind: str) -> dict[str, str]:
@@ -341,6 +348,10 @@ COMMANDS = (
         _argument("--force", action="store_true", help="overwrite what is there"),
     )),
     Command(name="check", run=_check, help="tell every problem of the configuration", arguments=(_JSON,)),
+    Command(name="password", run=_password, help="let an agent log in at the submission door", arguments=(
+        _argument("login", metavar="LOGIN", help="the agent's login; the password is asked for, or read from standard input"),
+        _argument("--remove", action="store_true", help="take the password away instead"),
+    )),
     Command(name="tickets", run=_listing("tickets", show.tickets, "status", "queue"), help="list tickets",
             arguments=(
         _argument("--status", help="only of this status"),

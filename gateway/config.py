@@ -46,6 +46,9 @@ class Listen:
 
     smtp: Endpoint | None
     lmtp: Endpoint | Path | None
+    submission: Endpoint | None
+    submission_starttls: Endpoint | None
+    users_file: Path | None
     tls_certificate: Path | None
     tls_key: Path | None
     max_size: int
