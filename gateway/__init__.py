@@ -19,6 +19,7 @@
     archive_index.py        the first look: where each mail stands, when it was sent, whom it belongs with
     archive_sources.py      archives on an IMAP server
     recorder.py             imported mail into the store, one frame a lot
+    waiting_room.py         held mail, as the operator handles it
     password.py             mailwicket password: who may log in at the agents' door
     cli.py                  the command mailwicket, one row a verb
     show.py                 what the command line shows: tables for people, JSON lines for programs
@@ -73,6 +74,8 @@
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
+      held.py               mail that waits for a word, and how the word is proven
+      outbound.py           agents write first: mail to people outside
       act.py                what commands do to a ticket
       lifecycle.py          which status may follow which; the fold of events
       ledger.py             what one decision writes down

@@ -174,6 +174,13 @@ def _listing(
     return run
 
 
+def _held(args: Args) -> int:
+    verb, number = next(((v, n) for v, n in (("release", args.release), ("drop", args.drop)) if n is not None), ("held", None))
+    rows = _ask(_load(args), verb, {} if number is None else {"id": number})
+    show.show(rows, show.held if verb == "held" else show.progress, json_lines=args.json, console=_console())
+    return OK
+
+
 def _serve(args: Args) -> int:
     config = _load(args, first_start=True)
     log.configure(config.log.format, config.log.level)
@@ -354,27 +361,20 @@ COMMANDS = (
     )),
     Command(name="tickets", run=_listing("tickets", show.tickets, "status", "queue"), help="list tickets",
             arguments=(
-        _argument("--status", help="only of this status"),
-        _argument("--queue", help="only of this queue"),
-        _JSON,
+        _argument("--status", help="only of this status"), _argument("--queue", help="only of this queue"), _JSON,
     )),
     Command(name="show", run=_listing("show", show.ticket, "key"), help="one ticket, its mails and why",
-            arguments=(
-        _argument("key", metavar="ABC-1", help="ticket key"),
-        _JSON,
-    )),
+            arguments=(_argument("key", metavar="ABC-1", help="ticket key"), _JSON)),
     Command(name="outbox", run=_listing("outbox", show.outbox, "all"), help="mail on its way out",
-            arguments=(
-        _argument("--all", action="store_true", help="sent mail, too"),
-        _JSON,
+            arguments=(_argument("--all", action="store_true", help="sent mail, too"), _JSON)),
+    Command(name="held", run=_held, help="mail that waits for a word: list it, let it go, or forget it", arguments=(
+        _argument("--release", type=int, metavar="ID", help="do it all the same, as if its writer had proven who he is"),
+        _argument("--drop", type=int, metavar="ID", help="keep it and never do it"), _JSON,
     )),
     Command(name="suppressed", run=_listing("suppressed", show.suppressed), help="dead addresses we do not write to",
             arguments=(_JSON,)),
     Command(name="revive", run=_listing("revive", show.progress, "address"), help="write to a dead address again",
-            arguments=(
-        _argument("address", metavar="ADDRESS", help="as `suppressed` lists it"),
-        _JSON,
-    )),
+            arguments=(_argument("address", metavar="ADDRESS", help="as `suppressed` lists it"), _JSON)),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",

@@ -19,11 +19,10 @@ from gateway.books import Bookkeeper
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Spooled
 from gateway.core.rows import Rows
-from gateway.core.understand import needs
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool
 from gateway.errors import MailwicketError
-from gateway.pipeline import Rooms, decide
+from gateway.pipeline import Rooms, context_of, decide
 
 BATCH = 256                     # most mails at once: what the store costs, it costs by the statement
 BATCH_BYTES = 32 * 1024 * 1024  # and what they may weigh together, beyond the first
@@ -147,7 +146,7 @@ class Intake:
         now = datetime.now(UTC)
         spooled = [w.spooled for w in batch]
         raws = {w.spooled.spool_id: w.raw for w in batch}
-        context = self.books.store.load(needs(spooled, self.rooms.policy), now)
+        context = context_of(spooled, self.rooms.policy, lambda asked: self.books.store.load(asked, now))
 
         def fetch(spool_id: str, month: str) -> bytes:
             return raws[spool_id] if spool_id in raws else self.books.fetch(spool_id, month)

@@ -133,6 +133,14 @@ _SUPPRESSED = (
     Column(field="agent", title="agent"),
     Column(field="cause", title="cause"),
 )
+_HELD = (
+    Column(field="id", title="id"),
+    Column(field="at", title="at", words=moment),
+    Column(field="hold", title="held as"),
+    Column(field="from", title="from", most=40),
+    Column(field="ticket", title="ticket"),
+    Column(field="subject", title="subject", most=60),
+)
 _SPOOL = (
     Column(field="spool_id", title="spool id"),
     Column(field="received_at", title="received", words=moment),
@@ -213,6 +221,11 @@ def outbox(rows: Iterable[Row]) -> RenderableType:
 def suppressed(rows: Iterable[Row]) -> RenderableType:
     """{"address","since","status","cause","agent"}"""
     return _Listing(rows, _SUPPRESSED, "We write to everybody.")
+
+
+def held(rows: Iterable[Row]) -> RenderableType:
+    """{"id","at","hold","from","ticket","subject","releasable"}"""
+    return _Listing(rows, _HELD, "Nothing is held.")
 
 
 def spool(rows: Iterable[Row]) -> RenderableType:

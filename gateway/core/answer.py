@@ -9,37 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
 
-from gateway.core import act, relay
-from gateway.core.budget import why_no_automatic
+from gateway.core import act, held, relay
 from gateway.core.case import Case, afresh, store
 from gateway.core.command import help_lines, parse_block
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.footer import is_footer
-from gateway.core.model import OURS_INSIDE, Command, OutgoingKind, Part
+from gateway.core.model import OURS_INSIDE, Command, CommandBlock, OutgoingKind, Part
 from gateway.core.policy import Agent
 from gateway.core.quote import split_reply
 from gateway.core.rows import Attachment, Message, Ticket
 from gateway.core.stray import strays
 from gateway.core.token import hides_token, strip_tokens
 
-INTERNAL_QUESTION: Final = "question_note"
-# Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
-HOLDS: Final[dict[str, bool]] = {
-    "role": False,          # a light agent may write notes only
-    "unproven": False,      # nothing proves that the agent wrote it
-    "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
-    INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
-    "commands": False,      # a line at the top is no command we can carry out
-    "empty": False,         # no new text and no command was found in it
-    "leftover": False,      # text meant for agents still stands in it
-    "stale": True,          # a colleague answered meanwhile (ruling 4)
-}
+RELEASES = frozenset({"send", "drop"})
 LIGHT = frozenset({"note", "help", "why"})      # the commands of a light agent
-NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
 SHORT = 20                          # letters; a line of a note shorter than this is too common to mean a leak
 PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
 
@@ -50,39 +35,48 @@ def agent_mail(case: Case) -> Decision:
     assert agent is not None    # conclude.CASES asks for both
     assert ticket is not None
     if case.facts.identity.level < 3:
-        return _hold(case, agent, "unproven")
+        return _confirmed(case, agent)
     if case.facts.block.suspects:
-        return _hold(case, agent, "commands", case.facts.block.suspects)
+        return held.hold(case, agent, "commands", case.facts.block.suspects)
     names = {c.name for c in case.facts.block.commands}
-    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    internal = _is_internal(case)
     text = case.facts.block.text.strip()
-    attached = _attached(case.spooled.mail.parts)
-    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text and not attached))):
-        return _hold(case, agent, "role")
-    if case.facts.token_without_proof:
-        return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
-    if "send" in names:
-        return _release(case, agent)
-    if not (text or case.facts.block.commands or attached):
-        return _hold(case, agent, "empty")
+    files = attached(case.spooled.mail.parts)
+    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text and not files))):
+        return held.hold(case, agent, "role")
+    if case.released is None and (waits := held.why_it_waits(case)):
+        return held.hold(case, agent, waits, internal=internal)
+    if names & RELEASES:
+        return _release(case, agent, held.waiting_mail(case))
+    if internal and case.to_relay():
+        return held.hold(case, agent, "outside")
+    if not (text or case.facts.block.commands or files):
+        return held.hold(case, agent, "empty")
     if not internal and (stray := strays(text)):
-        return _hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
+        return held.hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
     leaks = [] if internal else leftovers(case, ticket, text) + ours_attached(case)
     if leaks:
-        return _hold(case, agent, "leftover", [(line, "") for line in leaks])
-    if text and not internal and (newer := _newer_answer(case, ticket)):
-        return _hold(case, agent, "stale", [(newer, "")])
-    return _carry_out(case, agent, ticket, text, internal)
+        return held.hold(case, agent, "leftover", [(line, "") for line in leaks])
+    if text and not internal and case.released is None and (newer := _newer_answer(case, ticket)):
+        return held.hold(case, agent, "stale", [(newer, "")])
+    return carry_out(case, agent, ticket, text, internal)
 
 
-def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool) -> Decision:
-    """Everything was understood: message first, then commands; all or nothing."""
-    message = case.ledger.new_message()
-    posted = bool(text or _attached(case.spooled.mail.parts))
+def carry_out(
+    case: Case, agent: Agent, ticket: int, text: str, internal: bool, *, began: int | None = None
+) -> Decision:
+    """Everything was understood: message first, then commands; all or nothing.
+
+    ``began`` is the message that the ticket was opened with just now.
+    """
+    message = case.ledger.new_message() if began is None else began
+    posted = bool(text or attached(case.spooled.mail.parts))
     content = case.content(message, text) if posted else None
-    drafts, refused = _do(case, agent, content, internal, case.facts.block.commands)
+    if posted:
+        case.join_named(ticket)
+    drafts, refused = _do(case, agent, ticket, content, internal, case.facts.block.commands, is_first=began is not None)
     if refused:
-        return _hold(afresh(case), agent, "commands", refused)
+        return held.hold(afresh(case), agent, "commands", refused)
     case.ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
         case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
@@ -91,17 +85,17 @@ def _carry_out(case: Case, agent: Agent, ticket: int, text: str, internal: bool)
 
 
 def _do(
-    case: Case, agent: Agent, content: relay.Content | None, internal: bool, commands: tuple[Command, ...]
+    case: Case, agent: Agent, ticket: int, content: relay.Content | None, internal: bool,
+    commands: tuple[Command, ...], *, is_first: bool = False,
 ) -> tuple[list[Draft], list[tuple[str, str]]]:
     """Post ``content``, if any, and run ``commands``: the mails that follow, or the refused lines."""
-    ledger, ticket = case.ledger, case.ticket
-    assert ticket is not None  # agent_mail asked
+    ledger = case.ledger
     before = ledger.ticket(ticket)
     drafts: list[Draft] = []
     if content is not None and internal:
         ledger.event(ticket, "note", actor=case.author(), actor_kind="agent", message=content.message)
     elif content is not None:
-        drafts = _publish(case, agent, ticket, content)
+        drafts = _publish(case, agent, ticket, content, is_first=is_first)
     refused = act.carry_out(
         commands, ticket, ledger, act.Actor(kind="agent", person=case.author(), agent=agent), case.policy
     )
@@ -114,21 +108,27 @@ def _do(
     return drafts, refused
 
 
-def _attached(parts: Iterable[Part | Attachment]) -> bool:
+def _is_internal(case: Case) -> bool:
+    names = {c.name for c in case.facts.block.commands}
+    return ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+
+
+def attached(parts: Iterable[Part | Attachment]) -> bool:
     """A logo in a signature is no message."""
     return any(not part.inline for part in parts)
 
 
-def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content) -> list[Draft]:
+def _publish(case: Case, agent: Agent, ticket: int, content: relay.Content, *, is_first: bool) -> list[Draft]:
     """The public answer: to the customers, who see the last public message below it."""
     ledger, policy = case.ledger, case.policy
     actor = act.Actor(kind="agent", person=case.author(), agent=agent)
-    drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=relay.on_to_or_cc(case.spooled.mail))
+    drafts = relay.to_customers(ticket, content, agent, ledger, policy, but=case.have(), named=case.to_relay(), first=is_first)
     if not drafts:
         ledger.why("nobody_to_tell", "every customer on this ticket already has this mail")
-    ledger.event(
-        ticket, "agent_reply", actor=actor.person, actor_kind="agent", message=content.message, is_public=True
-    )
+    if not is_first:    # else it opened the ticket, and answers nothing
+        ledger.event(
+            ticket, "agent_reply", actor=actor.person, actor_kind="agent", message=content.message, is_public=True
+        )
     act.first_answer(ledger, ticket, actor, policy)
     return drafts
 
@@ -138,8 +138,9 @@ def _tell(
 ) -> list[Draft]:
     """Colleagues on the ticket hear of an answer or a note; its writer and those who have it do not."""
     agent = case.agent
-    have = {*but, *relay.on_to_or_cc(case.spooled.mail), *(agent.addresses if agent else ())}
+    have = {*but, *case.have(), *(agent.addresses if agent else ())}
     agents = relay.readers(before, case.ledger, case.policy, but=have)
+    agents += [a for a in case.named_agents() if a not in agents and not have & set(a.addresses)]
     shown = content if kind == "note_notice" else replace(content, parts=())
     return relay.to_agents(kind, agents, before.id, shown, case.shown_author(), case.ledger, case.policy, cut=True)
 
@@ -161,71 +162,78 @@ def _results(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]
     )]
 
 
-def _hold(case: Case, agent: Agent, code: str, lines: Iterable[tuple[str, str]] = ()) -> Decision:
-    """Store the mail, do nothing of it, and tell the registered address why."""
-    ledger, ticket = case.ledger, case.ticket
-    assert ticket is not None  # only mail on a ticket is held here
-    message = ledger.new_message()
-    ledger.event(
-        ticket, "held", actor=case.author(), actor_kind="agent", message=message, after=code
-    )
-    ledger.why("held", code)
-    drafts: tuple[Draft, ...] = ()
-    last = case.context.held_notice_at.get(agent.address)
-    silent = code == "unproven" and last is not None and ledger.now - last < NOTICE_PAUSE
-    # A robot at an agent's address would answer our notice, and be held, and be told …
-    if not silent and why_no_automatic(agent.address, ticket, case.context, case.policy, ledger.now) is None:
-        # A notice about unproven mail repeats nothing of it: the writer may be anybody (decision 10).
-        drafts = (relay.answer_agent(
-            "unproven_notice" if code == "unproven" else "held_notice", agent, case.facts, case.spooled.mail, message,
-            ledger, case.policy, template="held_notice",
-            code="question" if code == INTERNAL_QUESTION else code,
-            lines=[{"line": line[:200], "valid": valid} for line, valid in lines],
-        ),)
-    return store(
-        case, "held", ticket=ticket, message=message, hold=code, text=case.facts.block.text.strip(), drafts=drafts
-    )
+def _confirmed(case: Case, agent: Agent) -> Decision:
+    """Mail that proves nothing, unless it answers our notice about another that proved nothing (security §3.2)."""
+    answered = held.confirmation(case, agent)
+    if answered is None:
+        return held.hold(case, agent, "unproven", internal=_is_internal(case))
+    if held.is_late(case):
+        return held.ask_again(case, agent, answered)
+    return _release(case, agent, answered)
 
 
-def _release(case: Case, agent: Agent) -> Decision:
+def _release(case: Case, agent: Agent, waiting: StoredMail | None) -> Decision:
     """``#send`` in reply to our notice: the held mail is done after all, then the commands beside ``#send``."""
     ledger, ticket, beside = case.ledger, case.ticket, case.facts.block.commands
     assert ticket is not None
-    held = _held_mail(case)
-    line = next(c.line for c in beside if c.name == "send")
-    if held is None or held.message.author != case.author():
-        return _hold(case, agent, "commands", [(line, "reply #send to the notice about the held mail")])
-    why, text = held.message.hold or "", held.text.new_text
-    if not HOLDS.get(why):
-        return _hold(case, agent, "commands", [(line, "send the answer again; this one cannot be released")])
-    internal = why == INTERNAL_QUESTION or any(c.name == "note" for c in beside)
-    leaks = [] if internal else leftovers(case, ticket, text)
-    if leaks:
-        return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
-    posted = bool(text or _attached(held.attachments))
+    line = next(c.line for c in beside if c.name in RELEASES)
+    if waiting is None or waiting.message.author != case.author():
+        return held.hold(case, agent, "commands", [(line, "reply #send to the notice about the held mail")])
+    why, text = held.reason(waiting.message), waiting.text.new_text
+    if any(c.name == "drop" for c in beside):
+        return held.drop(case, waiting.message)
+    if not held.HOLDS.get(why):
+        return held.hold(case, agent, "commands", [(line, "send the answer again; this one cannot be released")])
+    if why == "confirm" and held.is_late(case):
+        return held.ask_again(case, agent, waiting)
+    # The stored text is without the commands that stood above it.
+    block = parse_block(split_reply(waiting.text.whole_text).new)
+    names = {c.name for c in (*block.commands, *beside)}
+    internal = (held.is_internal(waiting.message) or "note" in names) and "public" not in names
+    posted = bool(text or attached(waiting.attachments))
+    if refusal := _why_not(case, agent, waiting, block, internal=internal, posted=posted):
+        return held.hold(case, agent, *refusal)
     content = relay.Content(
-        message=held.message.id, text=text, html=held.text.html,
-        parts=relay.part_refs(held.attachments, held.message.spool_id, held.message.month),
+        message=waiting.message.id, text=text, html=waiting.text.html,
+        parts=relay.part_refs(waiting.attachments, waiting.message.spool_id, waiting.message.month),
     )
     ledger.event(
-        ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=why
+        ticket, "released", actor=case.author(), actor_kind="agent", message=waiting.message.id, before=why
     )
-    # The stored text is without the commands that stood above it.
-    commands = parse_block(split_reply(held.text.whole_text).new).commands + beside
-    drafts, refused = _do(case, agent, content if posted else None, internal, commands)
+    drafts, refused = _do(case, agent, ticket, content if posted else None, internal, block.commands + beside)
     if refused:
-        return _hold(afresh(case), agent, "commands", refused)
+        return held.hold(afresh(case), agent, "commands", refused)
     ledger.why("released", f"the mail held as {why} was carried out")
     freed: Message = replace(
-        held.message, hold=None, disposition="apply", is_public=posted and not internal, ticket=ticket
+        waiting.message, hold=None, disposition="apply", is_public=posted and not internal, ticket=ticket
     )
     return store(case, "apply", ticket=ticket, text="", drafts=drafts, changed=(freed,))
 
 
-def _held_mail(case: Case) -> StoredMail | None:
-    notice = case.context.outbox.get(case.facts.match.outbox or 0)
-    found = case.context.stored.get(notice.message) if notice and notice.message is not None else None
-    return found if found is not None and found.message.hold is not None else None
+def _why_not(
+    case: Case, agent: Agent, waiting: StoredMail, block: CommandBlock, *, internal: bool, posted: bool
+) -> tuple[str, list[tuple[str, str]]] | None:
+    """What would have held the waiting mail, had it come with its proof: nobody has looked at it so far."""
+    text, ticket = waiting.text.new_text, case.ticket
+    assert ticket is not None
+    if block.suspects:
+        return "commands", list(block.suspects)
+    if agent.role == "light" and not ({c.name for c in block.commands} <= LIGHT and (internal or not posted)):
+        return "role", []
+    if not (posted or block.commands):
+        return "empty", []
+    if internal:
+        return None
+    if stray := strays(text):
+        return "commands", [(line, "write commands on top, before your text") for line in stray]
+    leaks = leftovers(case, ticket, text)
+    if any(a.content_type.startswith("message/") or a.name.lower().endswith((".eml", ".msg")) for a in waiting.attachments):
+        leaks += [OURS_INSIDE] if held.reason(waiting.message) == "unproven" else []
+    if leaks:
+        return "leftover", [(leak, "") for leak in leaks]
+    if posted and held.reason(waiting.message) == "unproven" and (newer := _newer_answer(case, ticket)):
+        return "stale", [(newer, "")]
+    return None
 
 
 def leftovers(case: Case, ticket: int, text: str) -> list[str]:

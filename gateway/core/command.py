@@ -91,6 +91,8 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow(name="revive", aliases=("reaktivieren",), syntax="#revive ADDRESS", by_rule=False,
                help="write to this address again, though mail to it came back",
                help_de="dieser Adresse wieder schreiben, obwohl Mail von dort zurückkam"),
+    CommandRow(name="drop", aliases=("verwerfen",), syntax="#drop", by_rule=False,
+               help="forget the held mail", help_de="die angehaltene Mail verwerfen"),
     CommandRow(name="send", aliases=("senden",), syntax="#send", by_rule=False,
                help="send the held mail after all", help_de="die angehaltene Mail doch senden"),
     CommandRow(name="why", aliases=("warum",), syntax="#why", by_rule=False,     # reads history: L3
@@ -303,9 +305,7 @@ VALUES: Final[dict[str, Callable[[str], str]]] = {
     "public": text,
     "merge": ticket,
     "revive": mailbox,
-    "send": nothing,
-    "why": nothing,
-    "help": nothing,
+    **dict.fromkeys(("drop", "send", "why", "help"), nothing),
 }
 
 

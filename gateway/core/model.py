@@ -70,6 +70,7 @@ class Envelope:
     relay: str | None = None
     origin: str = ""    # of a mail we fetched: where it lies there; the same again only for the same mail
     sent: bool = False  # it lay in the Sent folder of the mailbox named in ``relay``
+    released: int | None = None     # the held message (id) that an operator had decided once more
     reread: bool = False    # its folder was read again from the start: it may be known
 
 

@@ -49,6 +49,7 @@ def delivery_key(envelope: Envelope, mail: Mail) -> str:
     By the same way, too: bytes that a stranger delivered first must not swallow the proven ones.
     """
     way = (envelope.relay or "", envelope.login or "", envelope.mail_from or "<>", *("sent",) * envelope.sent)
+    way += (f"released {envelope.released}",) * (envelope.released is not None)
     seed = "\n".join((*way, *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
     return hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -64,12 +65,13 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     body_keys: set[str] = set()
     deliveries: set[str] = set()
     contents: set[str] = set()
-    # With the key, or bare behind a command as in "#merge 12".
-    mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
+    mention = _mention(policy)
     for spooled in batch:
         mail, envelope = spooled.mail, spooled.envelope
         own = {i for i in (mail.message_id, mail.original_id) if i}
         ids |= own | set(rfc_ids(mail))
+        if envelope.channel == "submission":    # Bcc stands here only
+            addresses |= set(map(canonical, envelope.rcpt_tos))
         addresses |= {canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]}
         if mail.sender is not None:
             addresses.add(canonical(mail.sender.address))
@@ -101,6 +103,19 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     )
 
 
+def further(asked: Needs, context: Context, policy: Policy) -> Needs | None:
+    """``asked`` and the tickets that waiting mails name, which a word may let go now; None if there are none."""
+    mention = _mention(policy)
+    waiting = (s.text.whole_text[:TOP] for s in context.stored.values() if s.message.hold is not None)
+    named = {int(n) for text in waiting for n in mention.findall(text)} - asked.tickets - set(context.tickets) - {0}
+    return replace(asked, tickets=asked.tickets | named) if named else None
+
+
+def _mention(policy: Policy) -> re.Pattern[str]:
+    """A ticket with its key, or bare behind a command as in "#merge 12"."""
+    return re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
+
+
 def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
     """What two mails must not share to be decided in one wave (architecture ruling 1)."""
     mail = spooled.mail
@@ -129,7 +144,7 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
     # What an agent closes with is part of his letter.
     new = (split.letter if identity.agent else split.new) if split else text
     # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
-    commands = identity.agent and match.ticket and not envelope.sent
+    commands = identity.agent and (match.ticket or envelope.channel == "submission") and not envelope.sent
     block = parse_block(new) if commands else CommandBlock(commands=(), suspects=(), text=new)
     return Facts(
         spool_id=spooled.spool_id,
