@@ -49,6 +49,7 @@
       absence.py            absence notices by their words, and when their writers are back
       bounce_reason.py      what a mail server meant: status codes and words (RFC 3463)
       identity.py           who wrote it and how sure we are: L0 to L4
+      authres.py            what a relay found out: Authentication-Results, read strictly
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
       archive.py            what becomes of a conversation of an archive
@@ -122,6 +123,11 @@
       smtp_conversation.py  the commands of SMTP and LMTP
       smtp_submission.py    the agents' door: logins, and mail to anybody
       logins.py             their passwords, hashed, and how often one may guess
+      sender_check.py       our own look at who sent a mail: SPF, DKIM, DMARC
+      dkim.py               signatures, in linear time (RFC 6376)
+      spf.py                who may send for a domain (RFC 7208)
+      dmarc.py              what speaks for the domain of From (RFC 9989)
+      dns.py                questions to the DNS
       smtp_data.py          from the wire to the spool in constant memory
       drop_receive.py       a Maildir where local programs put mail for us
       imap_receive.py       a watched mailbox: one supervisor a folder

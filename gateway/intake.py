@@ -17,8 +17,9 @@ import structlog
 
 from gateway.books import Bookkeeper
 from gateway.core.decision import Decision
-from gateway.core.model import Envelope, Spooled
+from gateway.core.model import Authentication, Envelope, Spooled
 from gateway.core.rows import Rows
+from gateway.edge.sender_check import SenderCheck
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool
 from gateway.errors import MailwicketError
@@ -39,8 +40,10 @@ class _Waiting:
 class Intake:
     """Runs until cancelled. ``wake`` is set by whoever put something into the spool."""
 
-    def __init__(self, spool: Spool, pool: ParserPool, rooms: Rooms, books: Bookkeeper) -> None:
-        self.spool, self.pool, self.rooms, self.books = spool, pool, rooms, books
+    def __init__(
+        self, spool: Spool, pool: ParserPool, rooms: Rooms, books: Bookkeeper, check: SenderCheck | None = None
+    ) -> None:
+        self.spool, self.pool, self.rooms, self.books, self.check = spool, pool, rooms, books, check
         self.wake = asyncio.Event()
         self._in_flight: frozenset[str] = frozenset()
         self._stopping = False
@@ -75,9 +78,12 @@ class Intake:
         read = await asyncio.to_thread(self._read, ids)
         self._in_flight |= frozenset(spool_id for spool_id, _, _ in read)
         mails = await self.pool.parse_many([raw for _, _, raw in read])
+        checked: list[Authentication | None] = [None] * len(read)
+        if self.check is not None:
+            checked = await self.check.check_many([(e, m, raw) for (_, e, raw), m in zip(read, mails, strict=True)])
         return [
-            _Waiting(Spooled(spool_id=i, envelope=e, mail=m), raw)
-            for (i, e, raw), m in zip(read, mails, strict=True)
+            _Waiting(Spooled(spool_id=i, envelope=e, mail=m, checked=c), raw)
+            for (i, e, raw), m, c in zip(read, mails, checked, strict=True)
         ]
 
     def _read(self, ids: Sequence[str]) -> list[tuple[str, Envelope, bytes]]:

@@ -114,7 +114,7 @@ def _mailboxes(doc: Document) -> Iterator[Problem]:
         if (name := row.get("name")) in relays:
             yield doc.problem(f"{where}.name", "a [[relay]] has this name; choose another", name)
         imap = row.get("imap")
-        if row.get("imap_tls") == "none" and imap is not None and not _is_loopback(imap.host):
+        if row.get("imap_tls") == "none" and imap is not None and not is_loopback(imap.host):
             yield doc.problem(
                 f"{where}.imap_tls", 'the password would cross the network in the clear; write "implicit"', "none"
             )
@@ -304,14 +304,14 @@ def _nothing_is_sent(doc: Document) -> Iterator[Problem]:
 def _clear_text(doc: Document) -> Iterator[Problem]:
     """STARTTLS is what keeps mail private on its way in; a loopback door needs none."""
     smtp = doc.one("listen").get("smtp")
-    if smtp and not _is_loopback(smtp.host) and not doc.one("listen").get("tls_certificate"):
+    if smtp and not is_loopback(smtp.host) and not doc.one("listen").get("tls_certificate"):
         yield doc.problem(
             "listen.tls_certificate",
             f"mail to {smtp} crosses the network in the clear; name a certificate and its key",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

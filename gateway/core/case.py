@@ -149,6 +149,8 @@ def case_of(
     if spooled.envelope.origin:
         ledger.why("origin", spooled.envelope.origin)
     ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
+    if spooled.checked is not None:
+        ledger.why("authentication", spooled.checked.words)
     ledger.why("identity", f"level {facts.identity.level}: {facts.identity.why}")
     ledger.why("thread", f"{facts.match.signal}: {facts.match.why}")
     if spooled.mail.opaque is not None:

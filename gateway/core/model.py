@@ -178,6 +178,7 @@ class Mail:
     sha256: str
     body_key: str
     dialect: str = ""               # of a delivery report in plain words, as mime/bounce_dialects.py names it
+    results: tuple[str, ...] = ()   # Authentication-Results above the first Received, as written (RFC 8601)
     enclosed: Forwarded | None = None   # the one mail that is attached, as mail programs forward "as attachment"
 
     def header(self, name: str) -> str:
@@ -186,12 +187,25 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Authentication:
+    """What our own look at SPF, DKIM and DMARC found (edge/sender_check.py); ``domain`` is that of From.
+
+    ``aligned`` says whether a DKIM signature or SPF speaks for that domain and it has a DMARC record.
+    """
+
+    domain: str
+    aligned: bool
+    words: str                      # what was found, for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """One mail on its way through the rooms. ``mail`` is None until the parse room."""
+    """One mail on its way through the rooms; ``checked`` is None where we did not look ourselves."""
 
     spool_id: str
     envelope: Envelope
     mail: Mail
+    checked: Authentication | None = None
 
 
 # --- What is understood ---------------------------------------------------------------------

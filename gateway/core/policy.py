@@ -57,6 +57,7 @@ class Relay:
     name: str
     networks: tuple[str, ...]       # "127.0.0.1/32"
     authenticates: tuple[str, ...] = ()   # domains
+    authserv_id: str | None = None        # whose Authentication-Results are the relay's own (RFC 8601)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,7 +215,9 @@ def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, polic
     """The party is that of the token which find_thread follows: the first one of a known ticket."""
     token = next((t for t in held if context.living(t.ticket) is not None), None)
     party = context.persons.get(token.party) if token else None
-    return identify(spooled.mail, spooled.envelope, party.address if party else None, policy)
+    return identify(
+        spooled.mail, spooled.envelope, party.address if party else None, policy, spooled.checked
+    )
 
 
 def _answered(match: ThreadMatch, context: Context) -> str | None:

@@ -22,7 +22,7 @@ from gateway.mime.body import body_of, is_body_leaf
 from gateway.mime.content import Source, charset_of, content_of
 from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
-from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
+from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, trusted_results, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.structure import LIMITS, Limits, Node, scan
 from gateway.mime.text import clean_html, decode_header, plain_line
@@ -104,6 +104,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
         html=clean_html(content.html),
         parts=parts,
         headers=shown_headers(fields, hint),
+        results=trusted_results(fields),
         report_type=kind,
         reports=reports,
         original_id=returned,
