@@ -50,6 +50,7 @@
       bounce_reason.py      what a mail server meant: status codes and words (RFC 3463)
       identity.py           who wrote it and how sure we are: L0 to L4
       authres.py            what a relay found out: Authentication-Results, read strictly
+      third_party.py        who wrote what a mailing list sent on
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
       archive.py            what becomes of a conversation of an archive

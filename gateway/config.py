@@ -222,6 +222,7 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         ),
         rules=tuple(Rule(**row) for row in document.rows["rule"]),
         budgets=Budgets(**document.one("budgets")),
+        lists=frozenset(top["lists"]),
         reply_to_token=top["reply_to_token"],
     )
     return Config(

@@ -28,6 +28,7 @@ from gateway.core.authres import dmarc_pass
 from gateway.core.model import Authentication, Envelope, Identity, Level, Mail
 from gateway.core.policy import Agent, Policy, Queue
 from gateway.core.subject import header_text
+from gateway.core.third_party import written_by
 
 PROVES_SENDER: Final[frozenset[Level]] = frozenset({1, 3, 4})
 
@@ -43,7 +44,9 @@ def identify(
         return _from_mailbox(mail, queue, policy)
     if mail.sender is None:
         return Identity(level=0, address="", name="", agent=None, why="From is missing or cannot be read")
-    address, name = canonical(mail.sender.address), header_text(mail.sender.name)
+    behind = written_by(mail, policy)
+    shown = behind or mail.sender
+    address, name = canonical(shown.address), header_text(shown.name)
     agent = policy.agent_of_address(address)
 
     def rung(level: Level, why: str) -> Identity:
@@ -51,6 +54,8 @@ def identify(
 
     if mail.ambiguous is not None:
         return rung(0, f"From proves nothing: {mail.ambiguous}")
+    if behind is not None:
+        return rung(0, f"the list {canonical(mail.sender.address)} says that {address} wrote it, which proves nothing")
     if envelope.login is not None:
         return _logged_in(envelope.login, address, agent, rung)
     vouched, whether = _proven(mail, envelope, address, policy, checked)

@@ -96,6 +96,7 @@ class Policy:
     relays: tuple[Relay, ...] = ()
     rules: tuple[Rule, ...] = ()
     budgets: Budgets = field(default_factory=Budgets)
+    lists: frozenset[str] = frozenset()     # mailing lists that write their own address into From
     reply_to_token: bool = False    # customers get a token in Reply-To
 
     def queue(self, name: str) -> Queue:

@@ -35,6 +35,7 @@ from gateway.core.profile import is_ours
 from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
+from gateway.core.third_party import written_by
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
 
@@ -75,6 +76,8 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         addresses |= {canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]}
         if mail.sender is not None:
             addresses.add(canonical(mail.sender.address))
+        if (behind := written_by(mail, policy)) is not None:
+            addresses.add(behind.address)
         if (sent_on := forwarded(mail, policy)) is not None:
             addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
