@@ -21,20 +21,22 @@ import structlog
 
 from gateway.books import QUIET, Bookkeeper
 from gateway.config import Config
-from gateway.core.address import domain
+from gateway.core.address import canonical, domain
 from gateway.core.policy import Policy
 from gateway.core.profile import read_reply, read_return
 from gateway.counter import Counter
 from gateway.edge.control import ControlServer
+from gateway.edge.dns import SystemResolver
 from gateway.edge.drop_receive import DropFolder
 from gateway.edge.journal import Journal
 from gateway.edge.lock import Lock
 from gateway.edge.maildir_out import MaildirOut
 from gateway.edge.notify import Notifier, watchdog_interval
 from gateway.edge.rules import RuleBook
+from gateway.edge.sender_check import SenderCheck
 from gateway.edge.smtp_receive import Door, spool_threads
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
-from gateway.edge.smtp_settings import DoorSettings
+from gateway.edge.smtp_settings import DoorSettings, Submission
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
 from gateway.edge.workers import ParserPool
@@ -86,7 +88,7 @@ class Gateway:
     async def _serve(
         self, books: Bookkeeper, spool: Spool, pool: ParserPool, rooms: Rooms, knows: Callable[[str], bool]
     ) -> None:
-        intake = Intake(spool, pool, rooms, books)
+        intake = Intake(spool, pool, rooms, books, sender_check(self.config))
         mailboxes = open_mailboxes(self.config, spool, knows)
         postman = Postman(books, Ways(carrier(self.config), {m.address: m.carrier for m in mailboxes}), rooms)
         books.on_queued = postman.queued
@@ -140,11 +142,16 @@ class Gateway:
         listen = self.config.listen
         relay_of = relays(self.config.policy)
         tls = tls_context(listen.tls_certificate, listen.tls_key)
-        for name, where in (("smtp", listen.smtp), ("lmtp", listen.lmtp)):
+        for name, where, submission in (
+            ("smtp", listen.smtp, None), ("lmtp", listen.lmtp, None),
+            ("submission", listen.submission, agents_door(self.config, implicit=True)),
+            ("submission_starttls", listen.submission_starttls, agents_door(self.config, implicit=False)),
+        ):
             if where is None:
                 continue
             settings = DoorSettings(
-                hostname=self.config.policy.host, max_size=listen.max_size, tls=tls, lmtp=name == "lmtp"
+                hostname=self.config.policy.host, max_size=listen.max_size, tls=tls, lmtp=name == "lmtp",
+                submission=submission,
             )
             door = Door(settings, spool, knows=knows, relay_of=relay_of, threads=threads)
             if isinstance(where, Path):
@@ -209,6 +216,24 @@ def open_books(config: Config, spool: Spool) -> Bookkeeper:
     waiting = spool.waiting()
     spool.finish(books.store.processed(waiting))
     return books
+
+
+def sender_check(config: Config) -> SenderCheck | None:
+    """Our own look at who sent a mail, if it is wanted."""
+    if not config.dns.check:
+        return None
+    return SenderCheck(SystemResolver(config.dns.seconds), config.dns.seconds)
+
+
+def agents_door(config: Config, *, implicit: bool) -> Submission | None:
+    """Who may log in, and as whom they may write."""
+    policy, users = config.policy, config.listen.users_file
+    if users is None:
+        return None
+    return Submission(
+        users_file=users, agents=tuple((a.login, tuple(map(canonical, a.addresses))) for a in policy.agents),
+        closed_domains=frozenset({policy.reply_domain} - {""}), implicit=implicit,
+    )
 
 
 def recipients(policy: Policy) -> Callable[[str], bool]:

@@ -4,7 +4,7 @@ A door listens, counts who is inside, and sees them out when the service stops; 
 ``smtp_connection`` and ``smtp_conversation``, the way of the data to the spool in ``smtp_data``.
 250 means that the mail is durable in ``spool/in``: everything else happens later, so a busy
 pipeline never slows a peer.
-Limits not kept here: rates per address, greeting delay. A network is an IPv4 address or an IPv6 /64.
+Limits not kept here: rates per address, greeting delay.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-import ipaddress
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -21,10 +21,12 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+from gateway.edge.logins import Guesses, Users
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.smtp_connection import Connection
 from gateway.edge.smtp_conversation import Conversation, LmtpConversation
-from gateway.edge.smtp_settings import DoorSettings, Limits
+from gateway.edge.smtp_settings import DoorSettings, Limits, network_of
+from gateway.edge.smtp_submission import SubmissionConversation
 from gateway.edge.spool import Spool
 from gateway.edge.spool_commit import GroupCommit
 from gateway.errors import SmtpError, StateError
@@ -79,6 +81,22 @@ class Door:
     def commits(self) -> GroupCommit:
         return GroupCommit(self.spool, self.threads, THREADS)
 
+    # Of the submission door only.
+
+    @functools.cached_property
+    def users(self) -> Users:
+        assert self.settings.submission is not None
+        return Users(self.settings.submission.users_file)
+
+    @functools.cached_property
+    def guesses(self) -> Guesses:
+        return Guesses(time.monotonic)
+
+    @functools.cached_property
+    def guards(self) -> ThreadPoolExecutor:
+        """Passwords are checked by two threads: that bounds memory and processor, whoever knocks."""
+        return ThreadPoolExecutor(2, thread_name_prefix="login")
+
     def reserve(self) -> int:
         """Bytes that those inside may still send: each once to tmp/, and once to the database."""
         return 2 * self.settings.max_size * len(self._inside)
@@ -87,6 +105,7 @@ class Door:
         """Listen on ``host``:``port``, or on the Unix-domain socket ``path``."""
         loop = asyncio.get_running_loop()
         dialect = LmtpConversation if self.settings.lmtp else Conversation
+        dialect = SubmissionConversation if self.settings.submission else dialect
         self.template = dict(
             vars(SMTP(object(), hostname=self.settings.hostname, tls_context=self.settings.tls, loop=loop))
         )
@@ -116,6 +135,8 @@ class Door:
         for one in list(self._inside):
             one.abort()
         await self._emptied(1.0)
+        if self.settings.submission is not None:
+            self.guards.shutdown(wait=False, cancel_futures=True)
         if self._own_threads is not None:
             await asyncio.to_thread(self._own_threads.shutdown)
 
@@ -135,7 +156,7 @@ class Door:
 
     def enter(self, connection: Connection) -> str | None:
         """Count a new connection; the reply to send it away with if it is one too many."""
-        limits, network = self.settings.limits, _network(connection.peer)
+        limits, network = self.settings.limits, network_of(connection.peer)
         self._inside.add(connection)
         self._networks[network] += 1
         if connection.relay is not None:
@@ -153,13 +174,8 @@ class Door:
         if connection in self._inside:
             self._inside.discard(connection)
             self._relays -= connection.relay is not None
-            network = _network(connection.peer)
+            network = network_of(connection.peer)
             self._networks[network] -= 1
             if not self._networks[network]:
                 del self._networks[network]
 
-
-def _network(peer: str) -> str:
-    if ":" not in peer:
-        return peer
-    return str(ipaddress.IPv6Network((peer.partition("%")[0], 64), strict=False))

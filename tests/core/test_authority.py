@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from gateway.core.authority import ORDER, assignable, may, sees
-from gateway.core.command import COMMANDS
+from gateway.core.command_table import COMMANDS
 from gateway.core.policy import Agent, AgentRole, Organisation, Team
 from tests.desk import POLICY
 
@@ -27,7 +27,7 @@ def test_the_ladder_is_the_roles_of_the_policy() -> None:
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
 def test_a_light_agent_may_note_and_ask(row: Any) -> None:
-    words = ("note", "help", "why", "show", "search", "dryrun", "receipt", "unsubscribe")
+    words = ("note", "help", "why", "show", "search", "dryrun", "receipt", "unsubscribe", "send", "drop")
     assert may(row.who, "light") == (row.name in words)
     assert may(row.who, "admin")
 
