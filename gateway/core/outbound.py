@@ -110,9 +110,8 @@ def more_recipients(case: Case) -> Decision:
 
 def _not_told(case: Case) -> list[str]:
     found = [m for copies in case.context.copies.values() for m in copies if m.id == case.facts.copy_of]
-    if not found or found[-1].ticket is None or found[-1].hold is not None or not found[-1].is_public:
-        return []
-    living = case.context.living(found[-1].ticket)
+    posted = next((m for m in found[-1:] if m.hold is None and m.is_public), None)
+    living = case.context.living(posted.ticket or 0) if posted is not None else None
     if living is None:
         return []
     told = {case.ledger.address(f.person) for f in case.ledger.followers(living.id)}

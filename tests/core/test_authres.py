@@ -49,6 +49,8 @@ READ: dict[str, tuple[str, str | None]] = {
     "broken neighbour": (f"{ID}; dkim; {PASS}", None),
     "sender in a value": (f"{ID}; spf=pass smtp.mailfrom=x;{PASS}=y@evil.example", None),
     "odd version": (f"{ID} 2; {PASS}", None),
+    "a bare mark": (f"{ID}; dmarc=pass header.from=acme.example \\", None), "a quote in a word": (f'{ID}; a"b"c=d; {PASS}', None),
+    "an escaped line end": (f'{ID}; x="\\\n"; {PASS}', None),
     "empty": ("", None),
     "only marks": (";;==", None),
     "too long": (f"{ID}; {PASS}" + " " * 9_000, None),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.token import read_message_id
@@ -190,6 +190,7 @@ def test_one_notice_an_hour_whoever_writes():
     assert notice(desk.answer(asked, ANNA, "Number 6.", envelope=OUTSIDE))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(min_value=0))
 def test_no_id_with_one_bit_changed_is_ours(place: int):
     desk, _, out = forged()
@@ -202,6 +203,20 @@ def test_no_id_with_one_bit_changed_is_ours(place: int):
     read = read_message_id(POLICY.keys, changed, POLICY.host)
     # Letters of either case are one id, since systems fold them.
     assert read is None or changed.lower() == name.lower()
+
+
+def test_late_confirmations_are_answered_within_the_budget_of_the_ticket():
+    """A robot that says #send for ever gets as many automatic mails as any other."""
+    desk, _, out = forged()
+    told = notice(out)
+    for number in range(POLICY.budgets.automatic_per_ticket_hour + 3):
+        desk.now += LATE
+        late = confirm(desk, told, message_id=f"<late{number}@acme.example>")
+        desk.now -= LATE - MINUTE
+        if not late.sent:
+            break
+    else:
+        pytest.fail("it never ends")
 
 
 # --- Two looks at what cannot be undone -----------------------------------------------------

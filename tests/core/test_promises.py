@@ -105,7 +105,7 @@ def _at_door(desk: Desk, step: Step, text: str, number: int, answered: Sent | No
     envelope = {"channel": "submission", "login": step.sender.partition("@")[0], "relay": None}
     if answered is None:
         return desk.write(
-            step.sender, DAN, text, rcpts=(DAN, EVE), subject=f"Subject {number}", **{**step.headers, "envelope": envelope}
+            step.sender, DAN, text, rcpts=(DAN, EVE), **{"subject": f"Subject {number}", **step.headers, "envelope": envelope}
         )
     rcpts = (answered.reply_to, *([step.cc] if step.cc else []))
     return desk.reply(answered, step.sender, text, cc=step.cc, rcpts=rcpts, **{**step.headers, "envelope": envelope})
