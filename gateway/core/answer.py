@@ -14,7 +14,7 @@ from gateway.core.command_line import row_of
 from gateway.core.decision import Decision
 from gateway.core.leak import leftovers, newer_answer, ours_attached
 from gateway.core.policy import Agent
-from gateway.core.posting import attached, carry_out, expanded, is_rehearsal, no_macro, rehearse
+from gateway.core.posting import attached, carry_out, expanded, impossible, is_rehearsal, no_macro, rehearse
 from gateway.core.release import RELEASES, confirmed, release
 from gateway.core.stray import misplaced
 
@@ -64,6 +64,8 @@ def _understood(case: Case, agent: Agent, ticket: int, *, internal: bool) -> Dec
     if said.text and not internal and case.released is None and (newer := newer_answer(case, ticket)):
         return held.hold(case, agent, "stale", [(newer, "")])
     if act.too_low(said.commands, case.facts.identity.level):
+        if refused := impossible(case, agent, ticket, said.commands):
+            return held.hold(case, agent, "commands", refused)
         return held.hold(case, agent, "confirm", internal=_is_note(case))
     return carry_out(case, agent, ticket, said, internal)
 

@@ -81,6 +81,12 @@ def do(
     return Done(drafts=drafts, refused=done.refused, changed=done.changed)
 
 
+def impossible(case: Case, agent: Agent, ticket: int, commands: tuple[Command, ...]) -> tuple[tuple[str, str], ...]:
+    """The lines that no confirmation would make possible: the agent is told at once."""
+    tried = case.ledger.fork()
+    return act.perform(commands, ticket, tried, _actor(case, agent), 4, case.policy).refused
+
+
 def _actor(case: Case, agent: Agent) -> act.Actor:
     return act.Actor(
         kind="agent", person=case.author(), agent=agent, offset=offset_of(case.spooled.mail.header("date"))

@@ -143,9 +143,9 @@ def test_people_are_put_on_the_ticket_and_taken_off() -> None:
 
 def test_a_new_requester_gets_the_answers_and_the_former_one_a_copy() -> None:
     own, notice = desk()
-    own.answer(notice, ANNA, f"#requester {DAN}")
+    own.answer(notice, ANNA, f"#requester {DAN}", envelope={"login": "anna"})
     assert own.roles(1) == {DAN: "requester", ANN: "cc"}
-    assert own.answer(notice, ANNA, f"#requester {DAN}").rows.events == (), "nothing changes"
+    assert own.answer(notice, ANNA, f"#requester {DAN}", envelope={"login": "anna"}).rows.events == (), "nothing changes"
     out = own.answer(notice, ANNA, "Hello Dan.")
     assert {s.row.rcpt_to for s in out.sent if s.row.kind == "reply"} == {ANN, DAN}
 
@@ -154,7 +154,7 @@ def test_an_agent_who_forwarded_by_hand_hands_the_ticket_to_its_customer() -> No
     own = Desk()
     text = f"See below\n\n-------- Forwarded Message --------\nSubject: Broken\nDate: Mon, 23 Nov 2026 08:00:00 +0100\nFrom: Dan Doe <{DAN}>\nTo: {ANNA}\n\nIt smokes.\n"
     first = own.mail(BERT, SUPPORT, text, subject="Something")
-    out = own.answer(first.to(ANNA)[0], ANNA, "#fwd")
+    out = own.answer(first.to(ANNA)[0], ANNA, "#fwd", envelope={"login": "anna"})
     assert out.decision.disposition == "apply", out.sent
     assert own.roles(1) == {DAN: "requester"}, "an agent is no customer of his own desk"
 
@@ -215,14 +215,14 @@ def test_a_second_matter_gets_a_ticket_of_its_own() -> None:
     own, notice = desk()
     more = own.mail(ANN, SUPPORT, "And a lamp is broken.", subject="Re: [ABC-1] Printer broken",
                     references="<m1@cust.example>")
-    out = own.answer(more.to(ANNA)[0], ANNA, "#split Broken lamp\n#priority low\n\nI shall send somebody.")
+    out = own.answer(more.to(ANNA)[0], ANNA, "#split Broken lamp\n#priority low\n\nI shall send somebody.", envelope={"login": "anna"})
     assert own.ticket(2).requester == own.ticket(1).requester
     assert (own.ticket(2).priority, own.ticket(1).priority) == ("low", "normal")
     (mail,) = out.to(ANN)
     assert mail.mail.subject == "Re: [ABC-2] Broken lamp"
     assert "> And a lamp is broken." in mail.text
     assert (own.ticket(1).status, own.ticket(2).status) == ("new", "open")
-    bare = own.answer(notice, ANNA, "#split")
+    bare = own.answer(notice, ANNA, "#split", envelope={"login": "anna"})
     assert bare.sent == ()
     assert own.ticket(3).status == "new"
 

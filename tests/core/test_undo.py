@@ -44,7 +44,7 @@ def test_each_command_can_be_taken_back_and_the_taking_back_too(line: str) -> No
     if line.startswith(f"#cc +{DAN}"):
         own.answer(notice, ANNA, f"#cc -{DAN}")
     before = state(own)
-    done = own.answer(notice, ANNA, line)
+    done = own.answer(notice, ANNA, line, envelope={"login": "anna"})
     after = state(own)
     if before == after:
         return
@@ -115,7 +115,7 @@ def test_only_a_lead_takes_back_what_a_colleague_ordered() -> None:
 def test_a_merge_can_be_taken_back_while_nothing_has_happened() -> None:
     own, notice, second = two()
     before = state(own), state(own, 2)
-    own.answer(notice, ANNA, "#merge ABC-2")
+    own.answer(notice, ANNA, "#merge ABC-2", envelope={"login": "anna"})
     out = own.answer(second, ANNA, "#undo")
     assert out.decision.disposition == "apply", said(out, kind="held_notice")
     assert own.ticket(1).merged_into is None
@@ -125,7 +125,7 @@ def test_a_merge_can_be_taken_back_while_nothing_has_happened() -> None:
 
 def test_a_merge_stays_once_the_customer_has_written() -> None:
     own, notice, second = two()
-    own.answer(notice, ANNA, "#merge ABC-2")
+    own.answer(notice, ANNA, "#merge ABC-2", envelope={"login": "anna"})
     own.mail(DAN, "support@acme.example", "More.", subject="Re: [ABC-2] Fire", references="<m2@cust.example>")
     out = own.answer(second, ANNA, "#undo")
     assert "ABC-2 has gone on since the merge" in said(out, kind="held_notice")
@@ -134,7 +134,7 @@ def test_a_merge_stays_once_the_customer_has_written() -> None:
 
 def test_a_ticket_that_was_split_off_stays() -> None:
     own, notice = desk()
-    done = own.answer(notice, ANNA, "#split")
+    done = own.answer(notice, ANNA, "#split", envelope={"login": "anna"})
     out = own.answer(notice, ANNA, f"#undo {done.decision.spool_id}")
     assert "#merge puts it back" in said(out, kind="held_notice")
 
@@ -145,7 +145,7 @@ def test_any_mail_of_commands_can_be_taken_back_whole(lines: list[str]) -> None:
     own, notice, _ = two()
     own.answer(notice, ANNA, f"#open\n#tag a\n#cc +{DAN}\n#due 2026-12-01\n#link blocks ABC-2")
     before = state(own)
-    out = own.answer(notice, ANNA, "\n".join(lines))
+    out = own.answer(notice, ANNA, "\n".join(lines), envelope={"login": "anna"})
     if out.decision.disposition == "held":      # two of them contradict each other
         assert state(own) == before
         return
