@@ -19,7 +19,7 @@ from gateway.core.decision import Decision
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Policy
-from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
+from gateway.core.rows import DecisionRow, Delivery, Listed, MailFacts, OutboxRow, Rows
 from gateway.core.understand import facts_row, shared_keys, understand
 from gateway.edge.rules import RuleBook
 from gateway.errors import MailwicketError
@@ -98,9 +98,11 @@ def _with_outbox(
     """
     mails: list[OutboxRow] = []
     unfit: list[DecisionRow] = []
+    listed: list[Listed] = []
     for draft in decision.drafts:
         try:
             mails.append(composer.render(draft, next_outbox + len(mails), now, fetch))
+            listed += [Listed(outbox=mails[-1].id, number=n, ticket=t, version=v) for n, t, v in draft.listed]
         except MailwicketError as error:
             unfit.append(DecisionRow(
                 spool_id=decision.spool_id, ordinal=len(decision.reasons) + len(unfit), ticket=draft.ticket,
@@ -111,7 +113,8 @@ def _with_outbox(
     )
     rows = decision.rows
     return replace(
-        rows, outbox=tuple(mails), deliveries=rows.deliveries + queued, decisions=rows.decisions + tuple(unfit)
+        rows, outbox=tuple(mails), deliveries=rows.deliveries + queued, decisions=rows.decisions + tuple(unfit),
+        listed=tuple(listed),
     )
 
 

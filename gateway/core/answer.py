@@ -145,11 +145,11 @@ def _do(
         # After the commands, so that the footer tells the state that they made.
         told = {draft.rcpt_to for draft in drafts}
         drafts += _tell(case, "note_notice" if internal else "brief", before, content, but=told)
-    drafts += _hand_over(case, agent, before)
+    drafts += hand_over(case, agent, before)
     return drafts, done.refused, done.changed
 
 
-def _hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
+def hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
     """Whom the ticket concerns only since this mail: who has it now, or the agents of its new queue."""
     ledger, state = case.ledger, case.ledger.ticket(before.id)
     moved = state.queue != before.queue and state.assignee is None

@@ -16,6 +16,7 @@ from gateway.core.bounce import is_report, report
 from gateway.core.budget import why_no_ack
 from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, store
 from gateway.core.context import Context
+from gateway.core.control import control, is_control
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
 from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
@@ -307,6 +308,7 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_log_only, _log),
     (is_copy, second_copy),
     (_is_automatic, _automatic),
+    (is_control, control),
     (_is_unasked_bulk, _unasked_bulk),
     (_is_matched_machine, _matched_machine),
     (is_agents, agent_mail),

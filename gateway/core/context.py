@@ -17,6 +17,7 @@ from gateway.core.rows import (
     Attachment,
     Delivery,
     Event,
+    Listed,
     MailId,
     Message,
     MessageText,
@@ -34,7 +35,8 @@ V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
 AUTOMATIC: frozenset[OutgoingKind] = frozenset(
-    ("ack", "customer_help", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
+    ("ack", "customer_help", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice",
+     "transcript", "rehearsal", "digest")
 )
 
 
@@ -102,6 +104,16 @@ class Bounce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VendorMail:
+    """A message to a third party, or from one."""
+
+    message: int
+    person: int                     # who the third party is
+    asked: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMail:
     """A stored message with its text and attachments: what is quoted, released or compared."""
 
@@ -151,6 +163,8 @@ class Context:
     fields: dict[int, tuple[TicketField, ...]] = field(default_factory=dict)  # ticket -> values, all that ever were
     links: dict[int, tuple[TicketLink, ...]] = field(default_factory=dict)    # ticket -> links, ended ones too
     told: dict[int, tuple[StoredMail, ...]] = field(default_factory=dict)     # ticket -> its last messages, oldest first
+    listed: dict[int, tuple[Listed, ...]] = field(default_factory=dict)       # outbox -> tickets that it named by number
+    vendors: dict[int, tuple[VendorMail, ...]] = field(default_factory=dict)  # ticket -> mails to and from third parties
     found: dict[Search, tuple[int, ...]] = field(default_factory=dict)        # tickets, which are in ``tickets``; newest first
 
     def living(self, ticket: int) -> Ticket | None:
@@ -224,6 +238,8 @@ def fold(context: Context, rows: Rows) -> Context:
         (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after))
         for e in rows.events if e.kind == "bounced" and e.actor is not None and e.after
     ))
+    _group(context.listed, ((r.outbox, r) for r in rows.listed))
+    _group(context.vendors, vendor_mails(rows.events))
     # What was loaded stays true; what was not is not half known.
     _group(context.history, ((e.ticket, e) for e in rows.events if e.ticket in context.history))
     _group(context.fields, ((f.ticket, f) for f in rows.ticket_fields if f.ticket in context.fields))
@@ -249,6 +265,15 @@ def fold(context: Context, rows: Rows) -> Context:
             (o.ticket, o.recipient) for o in rows.outbox if o.kind == "ack" and o.ticket is not None
         },
     )
+
+
+def vendor_mails(events: Iterable[Event]) -> Iterator[tuple[int, VendorMail]]:
+    """(ticket, mail) of those events that are mails to or from third parties."""
+    for event in events:
+        if event.kind in ("vendor_asked", "vendor_answered") and event.message is not None and event.after is not None:
+            yield event.ticket, VendorMail(
+                message=event.message, person=int(event.after), asked=event.kind == "vendor_asked", at=event.at
+            )
 
 
 def _asked(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> Iterator[tuple[int, str]]:

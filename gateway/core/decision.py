@@ -45,7 +45,7 @@ class Draft:
     reply_to: str | None            # None: From is where replies go
     to_name: str
     subject: str
-    signed_kind: Literal["p", "n", "i", "x"]
+    signed_kind: Literal["p", "n", "i", "x", "v"]
     in_reply_to: str | None
     references: tuple[str, ...]
     values: dict[str, object] = field(default_factory=dict)
@@ -53,6 +53,7 @@ class Draft:
     automatic: Literal["", "auto-replied", "auto-generated"] = ""
     mail_from: str = ""             # envelope sender; '' = a bounce address of its own
     extra_headers: tuple[tuple[str, str], ...] = ()
+    listed: tuple[tuple[int, int, int], ...] = ()   # number, ticket, version: what its reader may answer by number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,8 @@ EventKind = Literal[
     "delayed",          # a mail of ours is late; after = RFC 3463 status
     "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
     "revived",          # we write again to the person whose id is in after
+    "vendor_asked",     # a question went to a third party; after = person
+    "vendor_answered",  # and an answer of theirs came; after = person
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[
@@ -55,6 +57,11 @@ OutgoingKind = Literal[
     "reply_rule", "delayed_notice",
     "handed",           # an agent or a queue got a ticket that was somebody else's
     "customer_help",    # which commands customers have
+    "transcript",       # what the lines of a control mail or of a digest's answer did
+    "rehearsal",        # what they would do, once it is confirmed
+    "digest",           # an agent's tickets, numbered
+    "vendor",           # a question to a third party
+    "vendor_notice",    # its answer, to the agents
 ]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
@@ -224,8 +231,8 @@ class Reason:
 class Token:
     """What a token address says once its MAC has verified (security: level 2)."""
 
-    role: Literal["a", "n", "c"]    # agent, agent's note thread, customer
-    ticket: int
+    role: Literal["a", "n", "c", "v"]   # agent, agent's note thread, customer, vendor or an agent's thread with one
+    ticket: int                     # 0: no ticket; control mail and digests
     party: int                      # person id
 
 
@@ -233,7 +240,7 @@ class Token:
 class SignedId:
     """What one of our own Message-IDs says once its MAC has verified."""
 
-    kind: Literal["p", "n", "i", "x", "r"]  # public, notice, internal notice, automatic, pseudo-root
+    kind: Literal["p", "n", "i", "x", "r", "v"]     # public, notice, internal notice, automatic, pseudo-root, vendor
     ticket: int
     outbox: int                     # 0 for the pseudo-root
     party: int

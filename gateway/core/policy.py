@@ -44,6 +44,8 @@ class Agent:
     addresses: tuple[str, ...]      # the first is where we write to
     role: Literal["light", "agent", "lead", "admin"] = "agent"
     language: str = "en"
+    digest: str | None = None       # "07:30" in ``zone``; '' for none; None: as the desk has it
+    zone: str = ""                  # '' is the desk's
 
     @property
     def address(self) -> str:
@@ -117,6 +119,9 @@ class Policy:
     reply_to_token: bool = False    # customers get a token in Reply-To
     fields: tuple[Field, ...] = ()
     macros: tuple[Macro, ...] = ()
+    control: tuple[str, ...] = ()   # addresses that take many commands in one mail
+    digest: str = ""                # "07:30": when agents get theirs, '' for never
+    zone: str = "UTC"
 
     def queue(self, name: str) -> Queue:
         """The queue called ``name``; the first one if it is gone from the configuration."""
@@ -139,4 +144,4 @@ class Policy:
         return next((r for r in self.relays if r.name == name), None)
 
     def own_addresses(self) -> frozenset[str]:
-        return frozenset(a for q in self.queues for a in q.addresses)
+        return frozenset((*(a for q in self.queues for a in q.addresses), *self.control))

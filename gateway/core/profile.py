@@ -51,6 +51,13 @@ def read_reply(address: str, policy: Policy) -> Token | None:
     return read_address(policy.keys, bare, domain(bare)) if bare else None
 
 
+def is_control(address: str, policy: Policy) -> bool:
+    """Whether it takes many commands in one mail: control@, or support+control@ of a mailbox."""
+    known = canonical(address)
+    below = (q for q in policy.queues if q.mailbox is not None and q.mailbox.subaddressing)
+    return known in policy.control or any(known == f"{local(q.address)}+control@{domain(q.address)}" for q in below)
+
+
 def read_return(address: str, policy: Policy) -> int | None:
     """The outbox id of a valid bounce address; mailboxes have none."""
     return read_bounce(policy.keys, address, policy.reply_domain) if policy.reply_domain else None
@@ -61,7 +68,7 @@ def is_ours(address: str, policy: Policy) -> bool:
     known = canonical(address)
     if known in policy.own_addresses() or (policy.reply_domain and domain(known) == policy.reply_domain):
         return True
-    return _without_mailbox(known, policy) != ""
+    return _without_mailbox(known, policy) != "" or is_control(known, policy)
 
 
 def _sub_address(token: Token, queue: Queue, policy: Policy) -> str | None:

@@ -18,7 +18,7 @@ from gateway.core.address import canonical
 from gateway.core.context import Context
 from gateway.core.model import Envelope, Mail, SignedId, Spooled, Token
 from gateway.core.policy import Policy
-from gateway.core.profile import read_reply, read_return
+from gateway.core.profile import is_control, read_reply, read_return
 from gateway.core.token import read_mark, read_message_id
 
 REFERENCES_READ: Final = 100
@@ -74,6 +74,20 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
         found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
         found += [_as_token(said) for said in _answered(spooled, policy, context)]
     return tuple(dict.fromkeys(token for token in found if token is not None))
+
+
+def to_control(spooled: Spooled, policy: Policy, held: tuple[Token, ...]) -> bool:
+    """Whether a mail holds orders: sent to control@, or in answer to a digest or a transcript of ours.
+
+    ``held`` are its verified reply addresses; one of a ticket says that the mail is that ticket's.
+    """
+    envelope, mail = spooled.envelope, spooled.mail
+    if envelope.sent or any(token.ticket for token in held):
+        return False
+    recipients = [*envelope.rcpt_tos]
+    if envelope.channel == "imap":
+        recipients += [a.address for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
+    return bool(held) or any(is_control(r, policy) for r in recipients)
 
 
 def bounced(spooled: Spooled, policy: Policy, context: Context | None = None) -> int | None:

@@ -306,6 +306,24 @@ class Processed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Table ``listed``: the tickets that a digest or a rehearsal of ours named, by their number in it."""
+
+    outbox: int
+    number: int
+    ticket: int
+    version: int                    # of the ticket then: what came later is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestRun:
+    """Table ``digest_run``: when an agent's digest was last due and done, sent or empty."""
+
+    person: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """What one journal frame writes; a field a table, in the order they are written."""
 
@@ -329,3 +347,5 @@ class Rows:
     ticket_fields: tuple[TicketField, ...] = ()
     ticket_links: tuple[TicketLink, ...] = ()
     opt_outs: tuple[OptOut, ...] = ()
+    listed: tuple[Listed, ...] = ()
+    digest_runs: tuple[DigestRun, ...] = ()

@@ -17,6 +17,7 @@ from gateway.core.classify import classify
 from gateway.core.command import MOST_SUFFIX, SUFFIX, parse_block, parse_customer, with_suffix
 from gateway.core.command_line import row_of
 from gateway.core.context import Context, Needs, Search
+from gateway.core.control_lines import addresses_in, refs_in
 from gateway.core.forward import read_forward
 from gateway.core.identity import identify
 from gateway.core.model import (
@@ -33,7 +34,7 @@ from gateway.core.model import (
 )
 from gateway.core.policy import Policy, Queue
 from gateway.core.profile import is_ours
-from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
+from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, to_control, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
 from gateway.core.tell import read_search
@@ -41,14 +42,20 @@ from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
 
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
+CONTROL_READ = 50_000   # characters of a control mail
 TOP = 2_000     # characters of the text in which a command may name another ticket
 
 
+def _words(*names: str) -> str:
+    return f"(?:{'|'.join(word for name in names for word in (name, *row_of(name).aliases))})"
+
+
 def _any(*names: str) -> re.Pattern[str]:
-    words = "|".join(word for name in names for word in (name, *row_of(name).aliases))
-    return re.compile(rf"#\s*(?:{words})\b", re.IGNORECASE)
+    return re.compile(rf"#\s*{_words(*names)}\b", re.IGNORECASE)
 
 
+CONTROL_UNDO = re.compile(rf"^\s*#?\s*{_words('undo')}[ \t]+([0-9A-Z]{{20,32}})\b", re.IGNORECASE | re.MULTILINE)
+CONTROL_SEARCH = re.compile(rf"^\s*{_words('search')}[ \t]+(.{{1,300}})$", re.IGNORECASE | re.MULTILINE)
 WHY = _any("why")
 # What of a ticket only few commands ask, and costs a look through all events: those of these, of macros and of own fields.
 MORE = _any("undo", "show", "field", "link", "unlink", "macro", "split", "fwd")
@@ -102,6 +109,9 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if "#" in top or "@" in top:
             written = (a for line in PEOPLE.findall(f"{top}\n#{mail.subject[-MOST_SUFFIX:]}") for a in PERSON.findall(line))
             addresses |= {canonical(a.lstrip("+-").rstrip("]").removeprefix("mailto:")) for a in written}
+        orders = _orders(spooled, policy)
+        named |= refs_in(orders, policy.key)
+        addresses |= addresses_in(orders)
         for token in tokens(spooled, policy):
             named.add(token.ticket)
             persons.add(token.party)
@@ -116,11 +126,12 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if WHY.search(mail.text[:TOP]):
             reasons |= named
         agent = policy.agent_of_address(canonical(mail.sender.address)) if mail.sender is not None else None
-        if agent is not None and _asks_more(mail, policy):
+        if agent is not None and (orders or _asks_more(mail, policy)):
             more |= named
             more_ids |= set(rfc_ids(mail))
-            undone |= {mark.upper() for mark in UNDO.findall(top)}
-            asked = SEARCH.findall(top)[:MOST_SEARCHES]
+            reasons |= named if orders else set()
+            undone |= {mark.upper() for mark in (*UNDO.findall(top), *CONTROL_UNDO.findall(orders))}
+            asked = [*SEARCH.findall(top), *CONTROL_SEARCH.findall(orders)][:MOST_SEARCHES]
             searches |= {read_search(words.strip(), agent, policy) for words in asked}
         body_keys.add(mail.body_key)
         deliveries.add(delivery_key(envelope, mail))
@@ -154,10 +165,15 @@ def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
         yield f"from:{canonical(mail.sender.address)}"
     for token in tokens(spooled, policy):
         yield f"ticket:{token.ticket}"
-    for number in subjects.keys_in(mail.subject, policy.key):
+    for number in {*subjects.keys_in(mail.subject, policy.key), *refs_in(_orders(spooled, policy), policy.key)}:
         yield f"ticket:{number}"
     for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
         yield f"ticket:{signed.ticket}"
+
+
+def _orders(spooled: Spooled, policy: Policy) -> str:
+    """The text of a mail that may be a control mail, or the answer to a digest; else ''."""
+    return spooled.mail.text[:CONTROL_READ] if to_control(spooled, policy, tokens(spooled, policy)) else ""
 
 
 def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
@@ -259,7 +275,8 @@ def _class(spooled: Spooled, policy: Policy) -> Classification:
 
 def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, policy: Policy) -> Identity:
     """The party is that of the token which find_thread follows: the first one of a known ticket."""
-    token = next((t for t in held if context.living(t.ticket) is not None), None)
+    # Ticket 0 is the desk itself, of which only agents have reply addresses.
+    token = next((t for t in held if t.ticket == 0 or context.living(t.ticket) is not None), None)
     party = context.persons.get(token.party) if token else None
     return identify(spooled.mail, spooled.envelope, party.address if party else None, policy)
 

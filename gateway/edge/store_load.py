@@ -16,15 +16,28 @@ from typing import Any, TypeVar
 from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
 from gateway.core.archive import CAUSE
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail
+from gateway.core.context import (
+    AUTOMATIC,
+    AutoSent,
+    Bounce,
+    Context,
+    Needs,
+    Search,
+    SentMail,
+    StoredMail,
+    VendorMail,
+    vendor_mails,
+)
+from gateway.core.control_lines import addresses_in
 from gateway.core.model import Reason
-from gateway.core.rows import Event, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.rows import Event, Listed, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
 from gateway.core.suppress import SPAN
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.store_read import deliveries
 from gateway.edge.tables import (
     ATTACHMENT,
     EVENT,
+    LISTED,
     MAIL_ID,
     MESSAGE,
     MESSAGE_TEXT,
@@ -70,6 +83,7 @@ class _Load:
         person_ids = {p.address: p.id for p in self.persons.values()}
         sent_ids = self._sent_ids()
         outbox = self._outbox({*needs.outbox, *sent_ids.values()})
+        listed = self._listed(outbox)
         opened = self._opened()
         found_by = {search: self._search(search) for search in needs.searches}
         tickets = self._tickets({
@@ -77,17 +91,20 @@ class _Load:
             *(row.ticket for rows in mail_ids.values() for row in rows),
             *(mail.ticket for mail in outbox.values()),
             *(ticket for found in opened.values() for ticket in found),
-            *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(),
+            *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(), *(row.ticket for rows in listed.values() for row in rows),
         })
-        history = self._more(tickets, mail_ids)
+        history = self._more(tickets, mail_ids, listed)
         participants = self._participants(tickets)
         messages = self._messages(tickets)
-        chosen, notes = self._chosen(tickets, messages)
+        chosen, notes, vendors = self._chosen(tickets, messages)
+        chosen |= self._messages_by_id(_numbers(m.message for m in outbox.values() if m.ticket is None))
         threads = self._threads(messages, participants)
         told = self._last_said(history, messages)
         chosen |= told
         own = self._own_ids({*chosen, *(i for ids in threads.values() for i in ids)})
         stored = self._stored(chosen, own)
+        waiting = [m.message for m in outbox.values() if m.ticket is None]
+        self._persons_by_address(a for i in waiting if i in stored for a in addresses_in(stored[i].text.whole_text))
         automatic, held_notice_at = self._automatic(tickets)
         self._persons_by_address(sender.address for i in told if i in stored if (sender := forwarded_by(stored[i])))
         self._persons_by_id({
@@ -96,7 +113,7 @@ class _Load:
             *(row.sender for rows in mail_ids.values() for row in rows),
             *(mail.recipient for mail in outbox.values()),
             *(who for t in tickets.values() for who in (t.requester, t.assignee, t.last_agent)),
-            *(mail.message.author for mail in stored.values()),
+            *(mail.message.author for mail in stored.values()), *(v.person for found in vendors.values() for v in found),
             *(who for events in history.values() for e in events for who in (e.actor, _person_in(e))),
         })
         return Context(
@@ -109,7 +126,7 @@ class _Load:
             threads=_named(threads, own), held_notice_at=held_notice_at, reasons=self._reasons(),
             acknowledged=self._acknowledged(messages), suppressions=self._suppressions(),
             bounces=self._bounces({mail.recipient for mail in outbox.values()}),
-            opted_out=self._opted_out(), history=history, found=found_by,
+            opted_out=self._opted_out(), history=history, found=found_by, listed=listed, vendors=vendors,
             fields=_by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
             links=_by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
             told=_by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
@@ -162,6 +179,10 @@ class _Load:
             )
             for row in rows
         }
+
+    def _listed(self, outbox: Collection[int]) -> dict[int, tuple[Listed, ...]]:
+        found = LISTED.fetch(self.cursor, "outbox IN (SELECT unnest($1::BIGINT[]))", sorted(outbox)) if outbox else []
+        return _grouped((row.outbox, row) for row in sorted(found, key=lambda row: row.number))
 
     def _suppressions(self) -> dict[int, Suppression]:
         if not self.persons:
@@ -246,11 +267,12 @@ class _Load:
         return tuple(n for (n,) in found)
 
     def _more(
-        self, tickets: dict[int, Ticket], mail_ids: dict[str, tuple[MailId, ...]]
+        self, tickets: dict[int, Ticket], mail_ids: dict[str, tuple[MailId, ...]], listed: dict[int, tuple[Listed, ...]]
     ) -> dict[int, tuple[Event, ...]]:
         """All events of the tickets that commands ask about, of what they became and of what became part of them."""
         asked = {*self.needs.more_of, *self._of_transactions()}
         asked |= _numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
+        asked |= {row.ticket for rows in listed.values() for row in rows}
         into = {n: t.merged_into for n, t in tickets.items()}
         while more := _numbers(into.get(n) for n in asked) - asked:
             asked |= more
@@ -334,17 +356,19 @@ class _Load:
 
     def _chosen(
         self, tickets: dict[int, Ticket], messages: list[Message]
-    ) -> tuple[dict[int, Message], dict[int, tuple[int, ...]]]:
-        """The last public message, notes and held messages of each ticket; and which of them are notes."""
+    ) -> tuple[dict[int, Message], dict[int, tuple[int, ...]], dict[int, tuple[VendorMail, ...]]]:
+        """The last public message, notes, vendors' and held messages of each ticket; and which of them are which."""
         quiet = {m.id for m in messages if not m.is_public and m.disposition == "apply"}
-        noted = sorted(self._ask(
-            "SELECT seq, ticket, message FROM event WHERE message IN (SELECT unnest($1::BIGINT[])) AND kind = 'note'",
-            quiet,
-        ))
+        inside = EVENT.fetch(
+            self.cursor, "message IN (SELECT unnest($1::BIGINT[])) AND kind IN ('note', 'vendor_asked', 'vendor_answered')",
+            sorted(quiet),
+        ) if quiet else []
+        inside.sort(key=lambda e: e.seq)
+        notes = _grouped((e.ticket, e.message) for e in inside if e.kind == "note")
         # A merge leaves a message with the ticket it came to, so the last public one may be elsewhere.
         wanted = {m.id for m in messages if m.hold is not None} | _numbers(t.last_public for t in tickets.values())
-        wanted |= {message for _, _, message in noted}
-        return self._messages_by_id(wanted), _grouped((ticket, message) for _, ticket, message in noted)
+        wanted |= _numbers(e.message for e in inside)
+        return self._messages_by_id(wanted), notes, _grouped(vendor_mails(inside))
 
     def _stored(self, messages: dict[int, Message], own: dict[int, str]) -> dict[int, StoredMail]:
         """The messages with text and attachments."""

@@ -113,6 +113,8 @@ SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: dig
 TICKET_FIELD = Table("ticket_field", stored.TicketField, "ticket_fields")
 TICKET_LINK = Table("ticket_link", stored.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
 OPT_OUT = Table("opt_out", stored.OptOut, "opt_outs", key=("person",))
+LISTED = Table("listed", stored.Listed, "listed")
+DIGEST_RUN = Table("digest_run", stored.DigestRun, "digest_runs", key=("person",))
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
@@ -120,7 +122,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
     OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
-    TICKET_FIELD, TICKET_LINK, OPT_OUT,
+    TICKET_FIELD, TICKET_LINK, OPT_OUT, LISTED, DIGEST_RUN,
 )
 
 
