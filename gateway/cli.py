@@ -364,6 +364,11 @@ COMMANDS = (
         _argument("address", metavar="ADDRESS", help="as `suppressed` lists it"),
         _JSON,
     )),
+    Command(name="digest", run=_listing("digest", show.progress, "login"), help="send an agent the digest now",
+            arguments=(
+        _argument("login", metavar="LOGIN", help="as in [[agent]]"),
+        _JSON,
+    )),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",

@@ -211,6 +211,9 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         rules=tuple(Rule(**row) for row in document.rows["rule"]),
         budgets=Budgets(**document.one("budgets")),
         reply_to_token=top["reply_to_token"],
+        control=top["control"] or tuple(f"control@{d}" for d in dict.fromkeys((top["host"], top["reply_domain"])) if d),
+        digest=top["digest"],
+        zone=top["zone"],
         fields=tuple(Field(**row) for row in document.rows["field"]),
         macros=tuple(Macro(**row) for row in document.rows["macro"]),
     )
@@ -240,6 +243,8 @@ def _agent(row: Row) -> Agent:
         addresses=row["address"],
         role=row["role"],
         language=row["language"],
+        digest=row["digest"],
+        zone=row["zone"] or "",
     )
 
 

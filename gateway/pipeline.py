@@ -16,9 +16,10 @@ from datetime import datetime
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
+from gateway.core.digest import Agenda, digest
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
-from gateway.core.policy import Policy
+from gateway.core.policy import Agent, Policy
 from gateway.core.rows import DecisionRow, Delivery, Listed, MailFacts, OutboxRow, Rows
 from gateway.core.understand import facts_row, shared_keys, understand
 from gateway.edge.rules import RuleBook
@@ -86,6 +87,14 @@ def _hits(
 ) -> list[tuple[str, ...]]:
     rows: list[MailFacts] = [facts_row(f, s, context) for f, s in zip(facts, wave, strict=True)]
     return rules.hits(rows, [f.new_text for f in facts])
+
+
+def decide_digest(
+    agent: Agent, agenda: Agenda, context: Context, rooms: Rooms, *, offset: int, fetch: Fetch, now: datetime
+) -> Rows:
+    """The rows of one agent's digest."""
+    decision = digest(agent, agenda, context, rooms.policy, cause="timer", offset=offset, now=now)
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
 
 
 def _with_outbox(

@@ -43,6 +43,7 @@ from gateway.intake import Intake
 from gateway.keeper import Keeper
 from gateway.mailboxes import open_mailboxes
 from gateway.mime.compose import Composer
+from gateway.morning import Morning
 from gateway.pipeline import Rooms
 from gateway.postman import Carrier, Postman, Ways
 
@@ -96,15 +97,16 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        keeper = Keeper(self.config, books)
+        keeper, morning = Keeper(self.config, books), Morning(books, rooms)
         counter = Counter(
-            self.config, books, spool, rooms=rooms, keeper=keeper,
+            self.config, books, spool, rooms=rooms, keeper=keeper, morning=morning,
             mailboxes=lambda: [f for m in mailboxes for f in m.folders()],
         )
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
-        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run()), asyncio.create_task(keeper.run())]
+        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run())]
+        rooms_at_work += [asyncio.create_task(keeper.run()), asyncio.create_task(morning.run())]
         asides = [asyncio.create_task(_pulse(notifier, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
@@ -124,6 +126,7 @@ class Gateway:
             intake.stop()
             postman.stop()
             keeper.stop()
+            morning.stop()
             for task in (stopped, *asides):
                 task.cancel()
             ended = await asyncio.gather(*rooms_at_work, *asides, return_exceptions=True)

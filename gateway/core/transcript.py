@@ -33,7 +33,7 @@ MOST_CLOSED: Final = 10
 CLOSING: Final = frozenset({"solved", "closed"})
 _WORDS: Final[dict[str, dict[str, str]]] = {
     "en": {
-        "unchanged": "nothing changed", "comment": "a comment, since it begins with #; write it without",
+        "unchanged": "nothing changed", "unread": "not understood: {why}", "comment": "a comment, since it begins with #; write it without",
         "unknown": "{ref} is not a ticket that you can see", "no_it": "no ticket was named before",
         "no_new": "{ref}: no line above made that ticket", "no_number": "{ref} is no number of that digest",
         "limited": "{ref} is outside of the limit", "limit": "from here on only tickets with {limit}",
@@ -44,7 +44,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "again": "ask again in a mail of its own", "nothing_undone": "there is no such transaction",
     },
     "de": {
-        "unchanged": "nichts geändert", "comment": "ein Kommentar, denn die Zeile beginnt mit #; ohne # schreiben",
+        "unchanged": "nichts geändert", "unread": "nicht verstanden: {why}", "comment": "ein Kommentar, denn die Zeile beginnt mit #; ohne # schreiben",
         "unknown": "{ref} ist kein Ticket, das Sie sehen", "no_it": "vorher wurde kein Ticket genannt",
         "no_new": "{ref}: keine Zeile darüber hat dieses Ticket angelegt", "no_number": "{ref} ist keine Nummer jener Übersicht",
         "limited": "{ref} liegt außerhalb der Grenze", "limit": "ab hier nur Tickets mit {limit}",
@@ -125,7 +125,7 @@ class Run:
             if order.why == "comment":
                 return [self.say("comment")]
             self.unread += 1
-            return [order.why]
+            return [self.say("unread", why=order.why)]
         if order.kind == "limit":
             return [self._limited(order.value)]
         if order.kind == "admin":
@@ -180,17 +180,19 @@ class Run:
     def _order(self, order: Order) -> list[str]:
         scratch, real, new = self.ledger.fork(), self.ledger, dict(self._new)
         told: list[str] = []
+        since: list[str] = []
         done: dict[int, Ticket] = {}
         self.ledger = scratch
         try:
             for ref in order.refs:
                 ticket = self._ticket(ref)
                 done.setdefault(ticket.id, ticket)
-                told += self._on(order, ref, ticket)
+                since = self._since(ref, ticket)
+                told += [*since, *self._on(order, ref, ticket)]
         except act.Refused as error:
             self.refused += 1
             self._new = new
-            return [str(error)]
+            return [*since, str(error)]
         finally:
             self.ledger = real
         if row_of(order.row).level > 3:
@@ -206,8 +208,7 @@ class Run:
 
     def _on(self, order: Order, ref: str, ticket: Ticket) -> list[str]:
         """One order on one ticket. Raises Refused."""
-        head = [] if ref.upper() == self.key(ticket.id) else [f"{ref.upper()} = {self.key(ticket.id)}"]
-        head += self._since(ref, ticket)
+        head = [] if ref.upper() == self.key(ticket.id) else [f"{ref} = {self.key(ticket.id)}"]
         command = order.command or self._tie(order)
         level = self.asks if order.row in ("show", "why") else self.level
         done = act.perform(

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.archive import Past
 from gateway.core.rows import Delivery, Event, Message, OutboxRow
 from gateway.edge.store_files import Files, schema_of
-from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, Cursor
+from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, PERSON, Cursor, digest
 
 DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
@@ -39,6 +39,12 @@ def pasts(cursor: Cursor, tickets: list[int]) -> dict[int, Past]:
     for message in MESSAGE.fetch(cursor, "list_contains($1::BIGINT[], ticket) ORDER BY id", tickets):
         messages[message.ticket or 0].append(message)
     return {n: Past(events=tuple(found), messages=tuple(messages[n])) for n, found in events.items()}
+
+
+def persons(cursor: Cursor, addresses: list[str]) -> list[int]:
+    """Ids of the persons who have these addresses."""
+    found = PERSON.fetch(cursor, "list_contains($1::UBIGINT[], h)", [digest(a) for a in addresses])
+    return sorted(p.id for p in found if p.address in addresses)
 
 
 def undelivered(cursor: Cursor) -> list[Delivery]:
