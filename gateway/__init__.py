@@ -12,6 +12,7 @@
     mailboxes.py            the accounts that mail is fetched from and sent through
     backup.py               a backup of the running desk, its proof, and what it makes needless
     keeper.py               one a day, and a missed one made up
+    waker.py                pending tickets whose time has come
     restore.py              the way back
     rehearse.py             a mail from a file on the decision table
     explain.py              what would be decided about a mail, and why; nothing is stored
@@ -38,6 +39,7 @@
     core/                   decisions: values in, values out; no clock, chance, file, socket, log or library
       model.py              the nouns of what comes in and is understood: Envelope, Mail, Facts …
       rows.py               what is stored, one class a table: Ticket, Event, Message …
+      rows_beside.py        own fields, links, opt-outs
       decision.py           what is decided: rows, drafts of mails, reasons
       policy.py             what the configuration allows
       context.py            the slice of stored state that a decision may see
@@ -93,6 +95,7 @@
       footer.py             the lines we add to an agent's mail
       budget.py             whether we may send automatic mail: what ends loops
       retry.py              what became of an attempt to send, and when to try again
+      woken.py              a pending ticket whose time has come
       failure.py            a mail of ours that was refused for good, or is late
       bounce.py             a delivery report, and the mail of ours that it speaks of
       suppress.py           dead addresses: when we stop writing to somebody, and begin again

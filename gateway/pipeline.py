@@ -20,8 +20,10 @@ from gateway.core.digest import Agenda, digest
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Agent, Policy
-from gateway.core.rows import DecisionRow, Delivery, Listed, MailFacts, OutboxRow, Rows
+from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
+from gateway.core.rows_beside import Listed
 from gateway.core.understand import facts_row, shared_keys, understand
+from gateway.core.woken import woken
 from gateway.edge.rules import RuleBook
 from gateway.errors import MailwicketError
 from gateway.mime.compose import Composer
@@ -139,3 +141,9 @@ def decide_unsent(mail: OutboxRow, state: Delivery, context: Context, rooms: Roo
     decide = given_up if state.state == "failed" else overdue
     decision = decide(sent, living.id, state.reply, context=context, policy=rooms.policy, now=now)
     return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
+
+
+def decide_woken(ticket: int, context: Context, rooms: Rooms, *, fetch: Fetch, now: datetime) -> Rows:
+    """A pending ticket whose time has come; nothing if it is pending no more."""
+    decision = woken(ticket, context=context, policy=rooms.policy, now=now)
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now) if decision else Rows()

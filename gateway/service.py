@@ -46,6 +46,7 @@ from gateway.mime.compose import Composer
 from gateway.morning import Morning
 from gateway.pipeline import Rooms
 from gateway.postman import Carrier, Postman, Ways
+from gateway.waker import Waker
 
 TEMPLATES = Path(__file__).parent / "templates"
 GRACE = 25.0        # of the 30 seconds a SIGTERM may take
@@ -97,7 +98,7 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        keeper, morning = Keeper(self.config, books), Morning(books, rooms)
+        keeper, waker, morning = Keeper(self.config, books), Waker(books, rooms), Morning(books, rooms)
         counter = Counter(
             self.config, books, spool, rooms=rooms, keeper=keeper, morning=morning,
             mailboxes=lambda: [f for m in mailboxes for f in m.folders()],
@@ -105,8 +106,8 @@ class Gateway:
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
-        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run())]
-        rooms_at_work += [asyncio.create_task(keeper.run()), asyncio.create_task(morning.run())]
+        at_work = (intake, postman, keeper, waker, morning)
+        rooms_at_work = [asyncio.create_task(room.run()) for room in at_work]
         asides = [asyncio.create_task(_pulse(notifier, books))]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
@@ -123,10 +124,8 @@ class Gateway:
         finally:
             notifier.stopping()
             await self._close_doors()
-            intake.stop()
-            postman.stop()
-            keeper.stop()
-            morning.stop()
+            for room in at_work:
+                room.stop()
             for task in (stopped, *asides):
                 task.cancel()
             ended = await asyncio.gather(*rooms_at_work, *asides, return_exceptions=True)

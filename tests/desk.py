@@ -18,7 +18,18 @@ from typing import Any
 from gateway.core import lifecycle
 from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail, vendor_mails
+from gateway.core.context import (
+    AUTOMATIC,
+    AutoSent,
+    Bounce,
+    Context,
+    Needs,
+    Search,
+    SentMail,
+    StoredMail,
+    absorb,
+    vendor_mails,
+)
 from gateway.core.control_lines import addresses_in
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
@@ -30,7 +41,7 @@ from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.parse import parse
-from gateway.pipeline import Rooms, decide, decide_unsent
+from gateway.pipeline import Rooms, decide, decide_unsent, decide_woken, joined
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -212,6 +223,16 @@ class Desk:
         """The other side has put off ``sent`` for so long that its writer must hear of it."""
         return self._attempt(sent, "deferred", reply)
 
+    def wake(self) -> Outcome:
+        """As the waker does: what is pending and due."""
+        due = [n for n, t in self.tickets.items() if t.status == "pending" and t.pending_until and t.pending_until <= self.now]
+        context = self.context(Needs(tickets=frozenset(due), addresses=frozenset(a.address for a in self.policy.agents)))
+        parts = []
+        for number in due:
+            parts.append(decide_woken(number, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now))
+            context = absorb(context, parts[-1])
+        return self._keep(joined(parts), [])
+
     def _attempt(self, sent: Sent, state: OutboxState, reply: str) -> Outcome:
         """As the postman does: unless a report came in meanwhile, the state and what follows from it."""
         self.now += MINUTE
@@ -305,10 +326,12 @@ class Desk:
             *(t for found in found_by.values() for t in found), *undone,
             *(r.ticket for found in listed.values() for r in found),
         })
-        more = {*asked.more_of, *undone, *(r.ticket for found in listed.values() for r in found), *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))}
-        more |= {t.merged_into for n, t in tickets.items() if n in more}
+        more = {*asked.more_of, *undone, *(r.ticket for found in listed.values() for r in found),
+                *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))} - {None}
+        more |= {t.merged_into for n, t in tickets.items() if n in more and t.merged_into is not None}
         more = {n for n, t in tickets.items() if n in more or t.merged_into in more}
         history = {n: tuple(e for e in every.events if e.ticket == n) for n in more}
+        tickets |= self._with_redirects({int(e.after) for h in history.values() for e in h if e.kind in ("linked", "unlinked")})
         on = [m for m in messages.values() if m.ticket in tickets]
         notes = _grouped((e.ticket, e.message) for e in every.events if e.kind == "note" and e.message in {m.id for m in on})
         chosen = {m.id for m in on if m.hold} | {t.last_public for t in tickets.values()}

@@ -81,6 +81,17 @@ def set_role(ledger: Ledger, ticket: int, person: int, role: Role, actor: Actor)
     note(ledger, ticket, "participant_removed" if role == "gone" else "participant_added", actor, had, str(person))
 
 
+def unsubscribe(ledger: Ledger, _ticket: int, _args: str, actor: Actor, _policy: Policy) -> None:
+    if actor.kind != "customer" or actor.person is None:
+        raise Refused("customers write this; take somebody off the ticket with #cc -ann@acme.example")
+    ledger.opt_out(actor.person)
+
+
+def vendor(_ledger: Ledger, _ticket: int, _args: str, _actor: Actor, _policy: Policy) -> None:
+    """``#vendor`` where no thread can begin: in a released mail, beside #public, in a rehearsal. See core/vendor.py."""
+    raise Refused("#vendor stands above the words for the vendor, in an answer without #note, #public, #send or #dryrun")
+
+
 def revive(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
     """Only of this ticket: an agent who writes to somebody else's customer does so on that one's ticket."""
     on_it = {f.person for f in ledger.followers(ticket)}

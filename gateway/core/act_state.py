@@ -12,7 +12,7 @@ from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import TRANSITIONS
 from gateway.core.model import Status
 from gateway.core.policy import Field, Policy
-from gateway.core.rows import TicketField
+from gateway.core.rows_beside import TicketField
 from gateway.core.when import NOTHING, read_when, resolve, span
 
 STATUSES: Final[dict[str, Status]] = {status: status for status in TRANSITIONS}

@@ -8,7 +8,7 @@ from gateway.core.actor import Actor, Refused, note
 from gateway.core.command_table import OTHER_SIDE
 from gateway.core.ledger import Ledger
 from gateway.core.policy import Policy
-from gateway.core.rows import TicketLink
+from gateway.core.rows_beside import TicketLink
 from gateway.core.subject import ticket_subject
 
 

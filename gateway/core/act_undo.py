@@ -59,8 +59,9 @@ def undo(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -
         raise Refused("it opened a ticket, which stays; #merge puts it back")
     for number in dict.fromkeys(e.ticket for e in mine):
         _unmerge(ledger, number, mine, actor, policy)
-    for number in dict.fromkeys(e.ticket for e in mine):
-        here = [e for e in mine if e.ticket == number]
+    meant = [e for e in mine if not _implied(e, mine)]
+    for number in dict.fromkeys(e.ticket for e in meant):
+        here = [e for e in meant if e.ticket == number]
         if any(e.kind in TAKEN_BACK for e in here):
             _take_back(ledger, number, here, actor)
             note(ledger, number, "undone", actor, after=mark)
@@ -70,12 +71,17 @@ def _last(events: Iterable[Event], ticket: int, ledger: Ledger) -> str:
     """The newest transaction of the ticket that a person's commands made and that stands."""
     here = sorted((e for e in events if e.ticket == ticket and e.cause != ledger.cause), key=lambda e: -e.seq)
     over = {e.after for e in here if e.kind == "undone"} | {e.cause for e in here if e.kind == "undone"}
-    found = next(
-        (e.cause for e in here if e.actor_kind == "agent" and e.kind in TAKEN_BACK and e.cause not in over), None
-    )
+    orders = (e for e in here if e.actor_kind == "agent" and e.kind in TAKEN_BACK and e.cause not in over)
+    found = next((e.cause for e in orders if not _implied(e, here)), None)
     if found is None:
         raise Refused("no command on this ticket is left to take back")
     return found
+
+
+def _implied(event: Event, events: Iterable[Event]) -> bool:
+    """Whether it followed from an answer, not from a command: who answers first opens and takes a ticket."""
+    first = (event.kind, event.before, event.after) in (("status", "new", "open"), ("assignee", None, str(event.actor)))
+    return first and any(e.kind == "agent_reply" and e.cause == event.cause for e in events)
 
 
 def _take_back(ledger: Ledger, number: int, here: list[Event], actor: Actor) -> None:

@@ -20,8 +20,8 @@ from gateway.core.command import parse_block
 from gateway.core.command_table import light_words
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
-from gateway.core.leak import leftovers, ours_attached
-from gateway.core.macro import expand
+from gateway.core.leak import leftovers, newer_answer, ours_attached
+from gateway.core.macro import Expanded, expand
 from gateway.core.model import Command, OutgoingKind, Part
 from gateway.core.policy import Agent
 from gateway.core.quote import split_reply
@@ -79,14 +79,14 @@ def _agent_mail(case: Case, agent: Agent, ticket: int) -> Decision:
     if leaks:
         return _hold(case, agent, "leftover", [(line, "") for line in leaks])
     try:
-        said = expand(case.facts.block.commands, _customer_name(case, ticket), relay.key_of(ticket, case.policy), agent, case.policy)
+        said = _expanded(case, agent, ticket, text, case.facts.block.commands)
     except act.Refused as error:
         line = next(c.line for c in case.facts.block.commands if c.name == "macro")
         return _hold(case, agent, "commands", [(line, str(error))])
-    if said.text:   # the HTML does not have the macro's words
-        text = f"{text}\n\n{said.text}".strip()
+    if said.text != text:   # the HTML does not have the macro's words
+        text = said.text
         case = replace(case, spooled=replace(case.spooled, mail=replace(case.spooled.mail, html="")))
-    if text and not internal and (newer := _newer_answer(case, ticket)):
+    if text and not internal and (newer := newer_answer(case, ticket)):
         return _hold(case, agent, "stale", [(newer, "")])
     return _carry_out(case, agent, ticket, text, internal, said.commands)
 
@@ -96,12 +96,7 @@ def _carry_out(
 ) -> Decision:
     """Everything was understood: message first, then commands; all or nothing."""
     message = case.ledger.new_message()
-    apart = next((c for c in commands if c.name == "split"), None)
-    if apart is not None:
-        notice = case.context.outbox.get(case.facts.match.outbox or 0)
-        ticket = act.split(
-            case.ledger, ticket, apart.args, notice.message if notice else None, _actor(case, agent), case.policy
-        )
+    ticket = _apart(case, agent, ticket, commands)
     posted = bool(text or _attached(case.spooled.mail.parts))
     content = case.content(message, text) if posted else None
     drafts, refused, changed = _do(case, agent, ticket, content, internal, commands)
@@ -120,9 +115,22 @@ def _actor(case: Case, agent: Agent) -> act.Actor:
     )
 
 
-def _customer_name(case: Case, ticket: int) -> str:
+def _expanded(case: Case, agent: Agent, ticket: int, text: str, commands: tuple[Command, ...]) -> Expanded:
+    """Text and commands with macros in place. Raises Refused."""
     person = case.ledger.find(case.ledger.ticket(ticket).requester)
-    return (person.name or person.address) if person is not None else ""
+    name = (person.name or person.address) if person is not None else ""
+    said = expand(commands, name, relay.key_of(ticket, case.policy), agent, case.policy)
+    return replace(said, text=f"{text}\n\n{said.text}".strip())
+
+
+def _apart(case: Case, agent: Agent, ticket: int, commands: tuple[Command, ...]) -> int:
+    """The ticket that the mail is about: with #split a new one."""
+    order = next((c for c in commands if c.name == "split"), None)
+    if order is None:
+        return ticket
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    answered = notice.message if notice is not None else None
+    return act.split(case.ledger, ticket, order.args, answered, _actor(case, agent), case.policy)
 
 
 def _do(
@@ -145,11 +153,11 @@ def _do(
         # After the commands, so that the footer tells the state that they made.
         told = {draft.rcpt_to for draft in drafts}
         drafts += _tell(case, "note_notice" if internal else "brief", before, content, but=told)
-    drafts += hand_over(case, agent, before)
+    drafts += _hand_over(case, agent, before)
     return drafts, done.refused, done.changed
 
 
-def hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
+def _hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
     """Whom the ticket concerns only since this mail: who has it now, or the agents of its new queue."""
     ledger, state = case.ledger, case.ledger.ticket(before.id)
     moved = state.queue != before.queue and state.assignee is None
@@ -276,16 +284,22 @@ def _release(case: Case, agent: Agent) -> Decision:
     leaks = [] if internal else leftovers(case, ticket, text)
     if leaks:
         return _hold(case, agent, "leftover", [(leak, "") for leak in leaks])
+    # The stored text is without the commands that stood above it.
+    commands = parse_block(split_reply(held.text.whole_text).new, case.policy.fields).commands + beside
+    try:
+        said = _expanded(case, agent, ticket, text, commands)
+    except act.Refused as error:
+        return _hold(case, agent, "commands", [(line, str(error))])
+    html, text, commands = "" if said.text != text.strip() else held.text.html, said.text, said.commands
+    ticket = _apart(case, agent, ticket, commands)
     posted = bool(text or _attached(held.attachments))
     content = relay.Content(
-        message=held.message.id, text=text, html=held.text.html,
+        message=held.message.id, text=text, html=html,
         parts=relay.part_refs(held.attachments, held.message.spool_id, held.message.month),
     )
     ledger.event(
         ticket, "released", actor=case.author(), actor_kind="agent", message=held.message.id, before=why
     )
-    # The stored text is without the commands that stood above it.
-    commands = parse_block(split_reply(held.text.whole_text).new, case.policy.fields).commands + beside
     drafts, refused, _ = _do(case, agent, ticket, content if posted else None, internal, commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
@@ -302,15 +316,5 @@ def _held_mail(case: Case) -> StoredMail | None:
     return found if found is not None and found.message.hold is not None else None
 
 
-def _newer_answer(case: Case, ticket: int) -> str | None:
-    """Ruling 4: who answered in public, and when, after the notice that this mail replies to."""
-    state = case.context.tickets[ticket]
-    notice = case.context.outbox.get(case.facts.match.outbox or 0)
-    if notice is None or state.last_agent_at is None or state.last_agent == case.author():
-        return None
-    if state.last_agent_at <= notice.created_at:
-        return None
-    colleague = case.ledger.find(state.last_agent)
-    known = case.policy.agent_of_address(colleague.address) if colleague else None
-    name = known.name if known else (colleague.name or colleague.address) if colleague else "?"
-    return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"
+# What core/vendor.py and core/control.py share with answers.
+actor_of, attached, hand_over, hold, results = _actor, _attached, _hand_over, _hold, _results

@@ -28,6 +28,7 @@ from gateway.core.policy import Policy
 from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key
+from gateway.core.vendor import ask_vendor, asks_vendor, is_vendors, vendor_mail
 
 
 def conclude(
@@ -310,7 +311,9 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_is_automatic, _automatic),
     (is_control, control),
     (_is_unasked_bulk, _unasked_bulk),
+    (is_vendors, vendor_mail),
     (_is_matched_machine, _matched_machine),
+    (asks_vendor, ask_vendor),
     (is_agents, agent_mail),
     (is_forwarded, forwarded),
     (_always, _customer_mail),

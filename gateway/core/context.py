@@ -17,7 +17,6 @@ from gateway.core.rows import (
     Attachment,
     Delivery,
     Event,
-    Listed,
     MailId,
     Message,
     MessageText,
@@ -26,9 +25,8 @@ from gateway.core.rows import (
     Rows,
     Suppression,
     Ticket,
-    TicketField,
-    TicketLink,
 )
+from gateway.core.rows_beside import Listed, TicketField, TicketLink
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -31,7 +31,8 @@ from gateway.core.model import OutgoingKind
 from gateway.core.policy import Agent
 from gateway.core.proof import signed_ids, to_control, tokens
 from gateway.core.quote import split_reply
-from gateway.core.rows import Listed, Message
+from gateway.core.rows import Message
+from gateway.core.rows_beside import Listed
 from gateway.core.subject import header_text
 from gateway.core.transcript import Run
 from gateway.core.when import offset_of

@@ -34,11 +34,7 @@ def orders(case: Case, state: Ticket) -> tuple[Command, ...]:
 
 def obey(case: Case, state: Ticket, commands: tuple[Command, ...], ledger: Ledger) -> list[tuple[str, str]]:
     """Carry them out on ``ledger``; what cannot be is returned."""
-    author = case.author()
-    for command in commands:
-        if command.name == "unsubscribe" and author is not None:
-            ledger.opt_out(author)
-    return act.carry_out(commands, state.id, ledger, act.Actor(kind="customer", person=author), case.policy)
+    return act.carry_out(commands, state.id, ledger, act.Actor(kind="customer", person=case.author()), case.policy)
 
 
 def reopens(commands: tuple[Command, ...]) -> bool:

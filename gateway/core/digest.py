@@ -18,7 +18,8 @@ from gateway.core.decision import Decision
 from gateway.core.desk_mail import desk_mail
 from gateway.core.ledger import Ledger
 from gateway.core.policy import Agent, Policy
-from gateway.core.rows import DigestRun, Ticket
+from gateway.core.rows import Ticket
+from gateway.core.rows_beside import DigestRun
 from gateway.core.subject import header_text
 
 MOST_TICKETS: Final = 40        # of each sort; the rest is counted

@@ -1,4 +1,6 @@
-"""What must not go to a customer: lines of our footer, of internal notes, and reply addresses in an answer (ruling 3)."""
+"""What must not go to a customer unseen: lines of our footer and of internal notes, reply addresses (ruling 3), and an
+answer that a colleague's has overtaken (ruling 4).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ SHORT = 20                          # letters; a line of a note shorter than thi
 PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
 
 
-def leftovers(case: Case, ticket: int, text: str) -> list[str]:
+def leftovers(case: Case, ticket: int, text: str, *, but: frozenset[int] = frozenset()) -> list[str]:
     """Lines of our footer or of an internal note that stand in what would go to the customer."""
     context = case.context
-    merged = [n for n in context.notes if (living := context.living(n)) is not None and living.id == ticket]
-    numbers = [message for n in merged for message in context.notes[n] if message in context.stored]
+    inside: dict[int, tuple[int, ...]] = dict(context.notes)
+    for number, mails in context.vendors.items():
+        inside[number] = (*inside.get(number, ()), *(v.message for v in mails if v.message not in but))
+    merged = [n for n in inside if (living := context.living(n)) is not None and living.id == ticket]
+    numbers = [message for n in merged for message in inside[n] if message in context.stored]
     found = [line for line in text.splitlines() if is_footer(line)]
     answer = _plain(text)
     for number in numbers:
@@ -42,3 +47,17 @@ def ours_attached(case: Case) -> list[str]:
 def _plain(line: str) -> str:
     """Letters only: case, blanks, line ends and quote marks aside."""
     return "".join(line.replace(">", " ").casefold().split())
+
+
+def newer_answer(case: Case, ticket: int) -> str | None:
+    """Ruling 4: who answered in public, and when, after the notice that this mail replies to."""
+    state = case.context.tickets[ticket]
+    notice = case.context.outbox.get(case.facts.match.outbox or 0)
+    if notice is None or state.last_agent_at is None or state.last_agent == case.author():
+        return None
+    if state.last_agent_at <= notice.created_at:
+        return None
+    colleague = case.ledger.find(state.last_agent)
+    known = case.policy.agent_of_address(colleague.address) if colleague else None
+    name = known.name if known else (colleague.name or colleague.address) if colleague else "?"
+    return f"{name}, {state.last_agent_at.strftime('%Y-%m-%d %H:%M UTC')}"

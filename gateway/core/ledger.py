@@ -14,18 +14,8 @@ from datetime import datetime
 from gateway.core import lifecycle
 from gateway.core.context import Context
 from gateway.core.model import ActorKind, EventKind, Reason, Role
-from gateway.core.rows import (
-    Event,
-    OptOut,
-    Participant,
-    Person,
-    Rows,
-    Suppression,
-    Ticket,
-    TicketField,
-    TicketLink,
-    TicketText,
-)
+from gateway.core.rows import Event, Participant, Person, Rows, Suppression, Ticket, TicketText
+from gateway.core.rows_beside import OptOut, TicketField, TicketLink
 
 
 class Ledger:

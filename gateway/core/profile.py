@@ -43,6 +43,13 @@ def way_to_customer(token: Token, queue: Queue, policy: Policy) -> Way:
     return Way(from_address=queue.address, reply_to=reply_to)
 
 
+def way_to_vendor(token: Token, queue: Queue, policy: Policy) -> Way:
+    """From the queue, as to a customer, but always with a reply address: a vendor's desk keeps no Message-IDs."""
+    if queue.mailbox is not None:
+        return Way(from_address=queue.address, reply_to=_sub_address(token, queue, policy), mail_from=queue.address)
+    return Way(from_address=queue.address, reply_to=make_address(policy.keys, token, policy.reply_domain))
+
+
 def read_reply(address: str, policy: Policy) -> Token | None:
     """What a valid reply address of either form says."""
     if policy.reply_domain and (token := read_address(policy.keys, address, policy.reply_domain)) is not None:

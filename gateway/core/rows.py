@@ -23,6 +23,7 @@ from gateway.core.model import (
     Status,
     TicketType,
 )
+from gateway.core.rows_beside import DigestRun, Listed, OptOut, TicketField, TicketLink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,36 +80,6 @@ class TicketText:
 
     ticket: int
     subject: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketField:
-    """Side table ``ticket_field``: values of the desk's own fields, as they were set; the last of a name counts."""
-
-    event: int                      # seq of the event that set it
-    ticket: int
-    field: str
-    value: str                      # '' if it was cleared
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketLink:
-    """Table ``ticket_link``: how a ticket hangs together with another; a row a side."""
-
-    ticket: int
-    other: int
-    relation: str                   # core/command_table.RELATIONS
-    since: datetime
-    until: datetime | None          # None: it stands
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptOut:
-    """Table ``opt_out``: a person who wants no automatic mail."""
-
-    person: int
-    since: datetime
-    cause: str                      # spool id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,24 +273,6 @@ class Processed:
     delivery_key: str               # sha256 of mail_from, sorted recipients and raw bytes
     disposition: Disposition
     message: int | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """Table ``listed``: the tickets that a digest or a rehearsal of ours named, by their number in it."""
-
-    outbox: int
-    number: int
-    ticket: int
-    version: int                    # of the ticket then: what came later is told
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DigestRun:
-    """Table ``digest_run``: when an agent's digest was last due and done, sent or empty."""
-
-    person: int
     at: datetime
 
 

@@ -24,7 +24,8 @@ from gateway.core.control_lines import Order
 from gateway.core.ledger import Ledger
 from gateway.core.model import Command, Level
 from gateway.core.policy import Agent, Policy
-from gateway.core.rows import Listed, Ticket
+from gateway.core.rows import Ticket
+from gateway.core.rows_beside import Listed
 from gateway.core.subject import header_text
 
 MOST_UNREAD: Final = 5

@@ -131,6 +131,7 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
             more_ids |= set(rfc_ids(mail))
             reasons |= named if orders else set()
             undone |= {mark.upper() for mark in (*UNDO.findall(top), *CONTROL_UNDO.findall(orders))}
+        if agent is not None:
             asked = [*SEARCH.findall(top), *CONTROL_SEARCH.findall(orders)][:MOST_SEARCHES]
             searches |= {read_search(words.strip(), agent, policy) for words in asked}
         body_keys.add(mail.body_key)
@@ -151,7 +152,7 @@ def _asks_more(mail: Mail, policy: Policy) -> bool:
     top = mail.text[:TOP]
     own = (word for f in policy.fields for word in (f.name, *f.aliases))
     return bool(
-        MORE.search(top) or MORE.search(re.sub(r"[\[;]\s*", "#", mail.subject[-MOST_SUFFIX:])) or SEARCH.search(top) or MORE_KEYS.search(top)
+        MORE.search(top) or MORE.search(re.sub(r"[\[;]\s*", "#", mail.subject[-MOST_SUFFIX:])) or MORE_KEYS.search(top)
         or any(word.casefold() in (top + mail.subject).casefold() for word in own)
     )
 

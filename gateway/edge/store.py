@@ -188,6 +188,10 @@ class Store:
         """How far these outbox rows got."""
         return store_read.deliveries(self._cursor, list(ids))
 
+    def due(self, now: datetime, most: int) -> list[int]:
+        """Pending tickets whose time has come, the longest waiting first."""
+        return store_read.due(self._cursor, now, most)
+
     def outbox_rows(self, ids: Iterable[int]) -> dict[int, OutboxRow]:
         """Whole outbox rows, both halves."""
         return store_read.outbox_rows(self.files, self._cursor, list(ids))

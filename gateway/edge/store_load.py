@@ -30,7 +30,8 @@ from gateway.core.context import (
 )
 from gateway.core.control_lines import addresses_in
 from gateway.core.model import Reason
-from gateway.core.rows import Event, Listed, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.rows import Event, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.rows_beside import Listed
 from gateway.core.suppress import SPAN
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.store_read import deliveries
@@ -91,9 +92,11 @@ class _Load:
             *(row.ticket for rows in mail_ids.values() for row in rows),
             *(mail.ticket for mail in outbox.values()),
             *(ticket for found in opened.values() for ticket in found),
-            *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(), *(row.ticket for rows in listed.values() for row in rows),
+            *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(),
+            *(row.ticket for rows in listed.values() for row in rows),
         })
         history = self._more(tickets, mail_ids, listed)
+        tickets |= self._tickets(_linked(e for events in history.values() for e in events))
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes, vendors = self._chosen(tickets, messages)
@@ -428,9 +431,14 @@ def _named(threads: dict[int, tuple[int, ...]], own: dict[int, str]) -> dict[int
     return {t: ids for t, ids in named.items() if ids}
 
 
+def _linked(events: Iterable[Event]) -> set[int]:
+    """The tickets that links name: to take one back is an event there, too."""
+    return {int(e.after) for e in events if e.kind in ("linked", "unlinked") and e.after}
+
+
 def _person_in(event: Event) -> int | None:
     """The person whose id an event holds as its value."""
-    if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived") and event.after:
+    if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived", "vendor_asked", "vendor_answered") and event.after:
         return int(event.after)
     return None
 

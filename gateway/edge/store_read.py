@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.archive import Past
 from gateway.core.rows import Delivery, Event, Message, OutboxRow
 from gateway.edge.store_files import Files, schema_of
-from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, PERSON, Cursor, digest
+from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, PERSON, Cursor, digest, naive
 
 DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
@@ -53,6 +53,14 @@ def undelivered(cursor: Cursor) -> list[Delivery]:
 
 def deliveries(cursor: Cursor, ids: list[int]) -> dict[int, Delivery]:
     return {d.outbox: d for d in DELIVERY.fetch(cursor, "list_contains($1::BIGINT[], outbox)", ids)} if ids else {}
+
+
+def due(cursor: Cursor, now: datetime, most: int) -> list[int]:
+    rows = cursor.execute(
+        "SELECT id FROM ticket WHERE status = 'pending' AND pending_until <= $1 ORDER BY pending_until, id LIMIT $2",
+        [naive(now), most],
+    ).fetchall()
+    return [number for (number,) in rows]
 
 
 def outbox_rows(files: Files, cursor: Cursor, ids: list[int]) -> dict[int, OutboxRow]:

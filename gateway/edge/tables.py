@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 import duckdb
 
 from gateway.core import rows as stored
+from gateway.core import rows_beside as beside
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -110,11 +111,11 @@ PROCESSED = Table(
     "processed", stored.Processed, "processed", key=("spool_id",), extra=(("h", lambda r: digest(r.delivery_key)),)
 )
 SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: digest(r.rfc_id)),))
-TICKET_FIELD = Table("ticket_field", stored.TicketField, "ticket_fields")
-TICKET_LINK = Table("ticket_link", stored.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
-OPT_OUT = Table("opt_out", stored.OptOut, "opt_outs", key=("person",))
-LISTED = Table("listed", stored.Listed, "listed")
-DIGEST_RUN = Table("digest_run", stored.DigestRun, "digest_runs", key=("person",))
+TICKET_FIELD = Table("ticket_field", beside.TicketField, "ticket_fields")
+TICKET_LINK = Table("ticket_link", beside.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
+OPT_OUT = Table("opt_out", beside.OptOut, "opt_outs", key=("person",))
+LISTED = Table("listed", beside.Listed, "listed")
+DIGEST_RUN = Table("digest_run", beside.DigestRun, "digest_runs", key=("person",))
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 

@@ -39,7 +39,7 @@ from gateway.mime.fields import mailbox
 from gateway.mime.html_cut import agent_html
 
 FALLBACK = "en"
-_TO_CUSTOMERS = frozenset({"ack", "customer_help", "reply", "reply_rule"})
+_TO_CUSTOMERS = frozenset({"ack", "customer_help", "reply", "reply_rule", "vendor"})
 _CUT = frozenset({"reply", "brief"})
 _FIRST_IDS, _LAST_IDS = 4, 6        # of References: RFC 5322 §3.6.4 sets no end, servers do
 _ID = re.compile(r"<?([!-;=?A-~]{1,120}@[!-;=?A-~]{1,120})>?")

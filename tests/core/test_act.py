@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.core.act import Actor, Refused, carry_out, set_status
+from gateway.core import command_table
+from gateway.core.act import Actor, Refused, carry_out, perform, set_status, too_low
 from gateway.core.command import parse_block
-from gateway.core.command_line import parse_action
+from gateway.core.command_line import parse_action, row_of
+from gateway.core.command_table import COMMANDS, ROLES, CommandRow
 from gateway.core.context import Context
 from gateway.core.ledger import Ledger
 from gateway.core.rows import Event, Participant, Person, Ticket
@@ -130,3 +133,69 @@ def test_no_ticket_becomes_new_again():
     ledger = Ledger(Context(tickets={1: ticket(1, status="open")}), "spool", START, START)
     with pytest.raises(Refused, match="can become"):
         set_status(ledger, 1, "new", Actor(kind="agent", person=None))
+
+
+# --- Who may --------------------------------------------------------------------------------
+
+VALUE = {
+    "status": "open", "assign": "me", "priority": "low", "tag": "x", "merge": "ABC-2", "revive": "a@b.example", "group": "billing",
+    "type": "bug", "macro": "reset", "requester": "a@b.example", "cc": "a@b.example", "link": "ABC-2", "unlink": "ABC-2", "due": "fri",
+    "spent": "5m", "estimate": "1h", "field": "a=b", "search": "words",
+}
+
+
+def permitted(row: CommandRow, role: str, level: int) -> bool:
+    """Whether ``perform`` lets this role at this level try; what the act then says is another matter."""
+    ledger = Ledger(Context(tickets={1: ticket(1), 2: ticket(2)}, persons={7: ANNAS}, person_ids={ANNA: 7}, next_person=10), "spool", START, START)
+    agent = replace(POLICY.agents[0], role=role)
+    (command,) = parse_block(f"#{row.name} {VALUE.get(row.name, '')}").commands
+    before = ledger.close()
+    done = perform([command], 1, ledger, Actor(kind="agent", person=7, agent=agent), level, POLICY)
+    if done.refused:
+        assert ledger.close() == before, "all or nothing"
+    return not any(why.startswith(("this is for", "this needs")) for _, why in done.refused)
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("level", range(5))
+def test_each_command_for_each_role_at_each_level(row: CommandRow, role: str, level: int) -> None:
+    canonical = row_of(row.means[0]) if row.means else row
+    expected = ROLES.index(role) >= ROLES.index(canonical.who) and level >= min(canonical.level, 3)
+    assert permitted(row, role, level) == expected
+
+
+@pytest.mark.parametrize("name", ["merge", "requester", "split", "fwd"])
+def test_what_cannot_easily_be_mended_needs_level_4_once_mail_can_be_confirmed(name, monkeypatch):
+    row = row_of(name)
+    assert permitted(row, "admin", 3)
+    monkeypatch.setattr(command_table, "CONFIRMATION", True)
+    assert not permitted(row, "admin", 3)
+    assert permitted(row, "agent", 4)
+    assert [c.name for c in too_low(parse_block(f"#{name} {VALUE.get(name, '')}\n#note").commands, 3)] == [name]
+
+
+def test_perform_says_what_changed_and_takes_it_over_or_leaves_all_as_it_was():
+    ledger = Ledger(Context(tickets={1: ticket(1), 2: ticket(2)}, persons={7: ANNAS}, person_ids={ANNA: 7}, next_person=10), "mail7", START, START)
+    anna = Actor(kind="agent", person=7, agent=POLICY.agent("anna"))
+    lines = "#pending +2d\n#take\n#tag a\n#link blocks ABC-2\n#spent 90m\n#estimate 2h\n#group billing\n#type bug\n#due fri"
+    done = perform(parse_block(lines).commands, 1, ledger, anna, 3, POLICY)
+    assert done.refused == ()
+    assert done.transaction == "mail7"
+    assert done.changed == (
+        "status open -> pending", "pending until 2026-11-25 09:00 UTC", "assigned to anna@acme.example", "tag +a",
+        "blocks ABC-2", "ABC-2: blocked by ABC-1", "1h 30m spent", "estimate 2h", "moved from support to billing", "type bug",
+        "due 2026-11-27 17:00 UTC",
+    )
+    count = len(ledger.events)
+    again = perform(parse_block("#solved\n#assign nobody-here").commands, 1, ledger, anna, 3, POLICY, language="de")
+    assert [line for line, _ in again.refused] == ["#assign nobody-here"]
+    assert (len(ledger.events), ledger.ticket(1).status) == (count, "pending")
+    german = perform(parse_block("#solved\n#tag -a").commands, 1, ledger, replace(anna, offset=60), 3, POLICY, language="de-AT")
+    assert german.changed == ("Status pending -> solved", "Schlagwort -a")
+
+
+def test_only_customers_unsubscribe():
+    refused, events, _ = run("#unsubscribe")
+    assert refused == [("#unsubscribe", "customers write this; take somebody off the ticket with #cc -ann@acme.example")]
+    assert events == ()

@@ -13,7 +13,6 @@ from tests.desk import (
     BERT,
     CARO,
     DAN,
-    POLICY,
     SUPPORT,
     Desk,
     Outcome,
@@ -171,9 +170,9 @@ def test_whoever_gets_a_ticket_reads_what_its_customer_said_last() -> None:
     assert "It is on fire." in out.sent[0].text
     out = own.answer(out.sent[0], CARO, "#assign bert\n#note Please call her.")
     assert out.kinds() == [("handed", BERT), ("note_notice", BERT)]
-    reply = own.answer(out.to(BERT)[0], BERT, "Hello Ann.")
-    assert reply.to(ANN)[0].text.startswith("Hello Ann.")
-    assert own.answer(reply.sent[0], BERT, "#assign bert").sent == ()
+    (handed,) = [s for s in out.sent if s.row.kind == "handed"]
+    assert own.answer(handed, BERT, "Hello Ann.").to(ANN)[0].text.startswith("Hello Ann.")
+    assert own.answer(handed, BERT, "#assign bert").sent == (), "he has it already"
 
 
 def test_a_ticket_that_moves_leaves_whoever_does_not_answer_there() -> None:
@@ -214,7 +213,7 @@ def test_links_are_told_on_both_tickets_and_can_end(line: str, here: str, there:
 
 def test_a_second_matter_gets_a_ticket_of_its_own() -> None:
     own, notice = desk()
-    more = own.mail(ANN, notice.mail.sender.address if False else SUPPORT, "And a lamp is broken.", subject="Re: [ABC-1] Printer broken",
+    more = own.mail(ANN, SUPPORT, "And a lamp is broken.", subject="Re: [ABC-1] Printer broken",
                     references="<m1@cust.example>")
     out = own.answer(more.to(ANNA)[0], ANNA, "#split Broken lamp\n#priority low\n\nI shall send somebody.")
     assert own.ticket(2).requester == own.ticket(1).requester
@@ -242,9 +241,8 @@ def test_show_tells_the_whole_ticket_and_only_to_the_agent() -> None:
                  "tags vip", "spent 30m of 2h", "site: Berlin", f"requester {ANN}", "status new -> pending", "(internal)",
                  "She is impatient.", "It is on fire.", "site: Berlin", "#undo 000000000000"):
         assert part in text, part
-    other = own.answer(notice, ANNA, "#show ABC-9")
-    assert "ABC-9 is not a ticket that you can see" in said(other)
-    assert "XYZ-1" in said(own.answer(notice, ANNA, "#show XYZ-1")) or True
+    for named in ("ABC-9", "XYZ-1"):
+        assert "is not a ticket that you can see" in said(own.answer(notice, ANNA, f"#show {named}"))
 
 
 def test_search_finds_by_words_and_narrows() -> None:
@@ -340,5 +338,17 @@ def test_a_customers_own_brackets_come_back_in_answers_and_are_no_command() -> N
     assert own.ticket(1).priority == "normal"
 
 
-def test_policy_of_these_tests_is_the_desks() -> None:
-    assert POLICY.fields == ()
+def test_a_held_mail_is_sent_with_its_macro_and_its_split() -> None:
+    own, notice = desk()
+    own.answer(next(s for s in own.sent if s.row.rcpt_to == BERT), BERT, "I am on it.")
+    held = own.answer(notice, ANNA, "#macro reset\n#split Password\n\nSorry for the wait.")
+    assert held.held == "stale"
+    out = own.answer(held.to(ANNA)[0], ANNA, "#send")
+    (mail,) = out.to(ANN)
+    assert mail.text.startswith("Sorry for the wait.\n\nDear Ann Ames,\n\nyour password is reset (ABC-1).")
+    assert (own.ticket(2).status, own.ticket(1).status) == ("solved", "open")
+    own, notice = desk()
+    own.answer(next(s for s in own.sent if s.row.rcpt_to == BERT), BERT, "I am on it.")
+    held = own.answer(notice, ANNA, "Sorry for the wait.")
+    wrong = own.answer(held.to(ANNA)[0], ANNA, "#send\n#macro nope")
+    assert "possible are reset" in said(wrong, kind="held_notice")

@@ -59,6 +59,7 @@ VALUES: dict[str, dict[str, object]] = {
     "held_notice": {"code": "commands", "key": "ABC-123",
                     "lines": [{"line": "#sovled", "valid": "did you mean #solved ?"}, {"line": "x", "valid": ""}]},
     "handed": {**NOTICE, "words_by": "Ann Customer", "to_queue": True},
+    "woken": {**NOTICE, "words_by": "Ann Customer"},
     "customer_help": {"queue_name": "Acme Support", "lines": ["#closed", "#help"]},
     "result": {"key": "ABC-123", "title": "#help", "lines": ["#solved    done", "#note    internal"]},
     "undelivered": {"recipient": "ann@cust.example", "status": "5.1.1", "diagnostic": "no such user", "key": "ABC-123",
