@@ -170,7 +170,7 @@ def _done(
     ledger.why("control", f"{run.done} done, {run.refused} refused, {run.unread} not understood")
     if run.done or not _is_loop(case, agent):
         drafts.append(_mail(
-            case, agent, "transcript", number, run.lines, outcome="done", transaction=ledger.cause if run.before else "",
+            case, agent, "transcript", number, run.lines, outcome="done", transaction=ledger.cause if run.can_be_undone else "",
         ))
     return store(case, "log", ticket=None, message=number, text=text, changed=changed, drafts=drafts)
 

@@ -147,7 +147,7 @@ def _order(line: str, said: str, key: str, fields: tuple[Field, ...], *, numbers
         return replace(order, named=named, value=command.args, command=command)
     if canonical == "priority":
         rest = [SEVERITIES.get(fold(t), t) for t in rest]
-    if canonical == "tag":
+    if canonical in ("tag", "cc"):
         rest = _signed(rest)
     return replace(order, command=_command(word if name == word else name, rest, fields, line))
 

@@ -299,6 +299,11 @@ class Run:
         return [line if line.startswith(f"{self.policy.key}-") else f"{first}: {line}" for line in done.changed]
 
     @property
+    def can_be_undone(self) -> bool:
+        """A ticket that was made stays."""
+        return bool(self.before) and not self._new
+
+    @property
     def many(self) -> bool:
         """More than a mail may do without a second word."""
         return len(self.before) > MOST_TOUCHED or len(self.closed) > MOST_CLOSED

@@ -149,9 +149,12 @@ class Composer:
         return headers + [(name, header_text(value)) for name, value in draft.extra_headers]
 
     def _references(self, draft: Draft, parent: str) -> list[str]:
-        """The ticket's own root first, so that all its mail hangs together in every client."""
+        """The ticket's own root first, so that all its mail hangs together in every client.
+
+        Not for a vendor: the root is proof of belonging to the ticket itself.
+        """
         policy, roots = self._policy, []
-        if draft.ticket is not None:
+        if draft.ticket is not None and draft.kind != "vendor":
             root = SignedId(kind="r", ticket=draft.ticket, outbox=0, party=0)
             roots = [make_message_id(policy.keys, root, policy.host)]
         known = [each for each in map(_bare_id, draft.references) if each not in ("", parent, *roots)]
