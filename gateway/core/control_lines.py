@@ -45,7 +45,7 @@ NOT_HERE: Final[dict[str, str]] = dict.fromkeys(("note", "public", "macro", "fwd
 ADMIN: Final = frozenset({
     "agent", "agents", "agenten", "team", "teams", "organisation", "organization", "organisationen", "organisations", "firma",
 })
-_RANGE = re.compile(r"#?([0-9]{1,4})(?:\s?[-–]\s?#?([0-9]{1,4}))?(?=[\s,&+@!#]|$)\s?(?:[,&+]\s?(?=#?[0-9]))?")
+_RANGE = re.compile(r"#?([0-9]{1,4})(?:\s?[-–]\s?#?([0-9]{1,4}))?(?=[\s,&+@!#:]|$)\s?(?:[,&+]\s?(?=#?[0-9]))?")
 _ITEMS = re.compile(r"\s*[·•;]\s*")
 _ADDRESS = re.compile(r"[^\s<>,;:=]{1,64}@[^\s<>,;:=]{1,255}")
 # Orders that are about no ticket.
@@ -99,7 +99,7 @@ def read_order(line: str, key: str, fields: tuple[Field, ...] = (), *, digest: b
         if heading:
             if not digest:
                 return _unread(line, f"numbers are those of a digest: reply to it, or write {key}-{heading.strip()}")
-            return _order(line, line[len(heading):].lstrip(" "), key, fields, numbers=_numbers(heading))
+            return _order(line, line[len(heading):].lstrip(" :"), key, fields, numbers=_numbers(heading))
         return _order(line, line, key, fields, numbers=None)
     except ValueError as error:
         return _unread(line, str(error))
