@@ -248,12 +248,12 @@ def _rules(doc: Document) -> Iterator[Problem]:
 def _fields(doc: Document) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for i, row in enumerate(doc.rows["field"]):
-        for key, words in (("name", [row["name"]] if "name" in row else []), ("aliases", row.get("aliases", ()))):
+        for key, words in (("name", [row["name"]] if row.get("name") else []), ("aliases", row.get("aliases") or ())):
             for word in words:
                 place = f"field[{i}].{key}"
                 if (other := seen.setdefault(fold(word), place)) != place:
                     yield doc.problem(place, f"already stands in {other}; choose another", word)
-        choices = row.get("choices", ())
+        choices = row.get("choices") or ()
         if row.get("type") == "choice" and "choices" in row and not choices:
             yield doc.problem(f"field[{i}].choices", 'a choice needs values, such as choices = ["Berlin", "Graz"]')
         if choices and row.get("type", "choice") != "choice":
@@ -261,15 +261,15 @@ def _fields(doc: Document) -> Iterator[Problem]:
 
 
 def _macros(doc: Document) -> Iterator[Problem]:
-    fields = tuple(Field(**row) for row in doc.rows["field"] if len(row) == len(Field.__dataclass_fields__))
+    fields = tuple(Field(**row) for row in doc.rows["field"] if len(row) == len(Field.__dataclass_fields__) and None not in row.values())
     seen: dict[str, str] = {}
     for i, row in enumerate(doc.rows["macro"]):
         place = f"macro[{i}]"
-        if "name" in row and (other := seen.setdefault(fold(row["name"]), place)) != place:
+        if row.get("name") and (other := seen.setdefault(fold(row["name"]), place)) != place:
             yield doc.problem(f"{place}.name", f"the same as {other}.name; choose another", row["name"])
-        if row.get("text") == "" and row.get("then") == ():
+        if not row.get("text", "-") and not row.get("then", "-"):
             yield doc.problem(f"{place}.text", "write a text, or commands in then")
-        for line in row.get("then", ()):
+        for line in row.get("then") or ():
             try:
                 parse_action(line, fields, by_rule=False)
             except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from gateway.core.actor import Actor, Refused, change, note
@@ -164,9 +164,8 @@ def resolve_day(said: str, at: datetime, offset: int) -> str:
     if head[:4].isdigit():
         return head
     found = resolve(words, at, offset, end="evening")
-    if found is None:   # pragma: no cover  # _value has looked for such words
-        return ""
-    return f"{found:%Y-%m-%d}"
+    assert found is not None    # _value has looked for words that mean none
+    return f"{found + timedelta(minutes=offset):%Y-%m-%d}"
 
 
 def _number(row: Field, said: str) -> str:

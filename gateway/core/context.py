@@ -214,11 +214,7 @@ def fold(context: Context, rows: Rows) -> Context:
     _group(context.threads, _asked(context, rows, stored))
     context.tickets.update((t.id, t) for t in rows.tickets)
     context.subjects.update((t.ticket, t.subject) for t in rows.ticket_texts)
-    context.persons.update((p.id, p) for p in rows.persons)
-    context.person_ids.update((p.address, p.id) for p in rows.persons)
-    for p in rows.participants:
-        others = (q for q in context.participants.get(p.ticket, ()) if q.person != p.person)
-        context.participants[p.ticket] = (*others, p) if p.role != "gone" else tuple(others)
+    _fold_people(context, rows)
     for a in rows.addressees:
         context.addressees[a.ticket] = context.addressees.get(a.ticket, frozenset()) | {a.person_address}
     _group(context.mail_ids, ((i.rfc_id, i) for i in rows.mail_ids))
@@ -236,15 +232,7 @@ def fold(context: Context, rows: Rows) -> Context:
         (e.actor, Bounce(seq=e.seq, at=e.recorded_at, status=e.after))
         for e in rows.events if e.kind == "bounced" and e.actor is not None and e.after
     ))
-    _group(context.listed, ((r.outbox, r) for r in rows.listed))
-    _group(context.vendors, vendor_mails(rows.events))
-    # What was loaded stays true; what was not is not half known.
-    _group(context.history, ((e.ticket, e) for e in rows.events if e.ticket in context.history))
-    _group(context.fields, ((f.ticket, f) for f in rows.ticket_fields if f.ticket in context.fields))
-    for link in rows.ticket_links:
-        same = (k for k in context.links.get(link.ticket, ()) if (k.other, k.relation) != (link.other, link.relation))
-        context.links[link.ticket] = (*same, link)
-    _group(context.told, ((m.message.ticket, m) for m in stored.values() if m.message.ticket in context.told))
+    _fold_more(context, rows, stored)
     context.suppressions.update((s.person, s) for s in rows.suppressions)
     context.held_notice_at.update((o.rcpt_to, o.created_at) for o in rows.outbox if o.kind == "unproven_notice")
     return replace(
@@ -272,6 +260,28 @@ def vendor_mails(events: Iterable[Event]) -> Iterator[tuple[int, VendorMail]]:
             yield event.ticket, VendorMail(
                 message=event.message, person=int(event.after), asked=event.kind == "vendor_asked", at=event.at
             )
+
+
+def _fold_people(context: Context, rows: Rows) -> None:
+    """Each is on a ticket once, as what he is now."""
+    context.persons.update((p.id, p) for p in rows.persons)
+    context.person_ids.update((p.address, p.id) for p in rows.persons)
+    for p in rows.participants:
+        others = (q for q in context.participants.get(p.ticket, ()) if q.person != p.person)
+        context.participants[p.ticket] = (*others, p) if p.role != "gone" else tuple(others)
+
+
+def _fold_more(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> None:
+    """What few commands ask: what was loaded stays true; what was not is not half known."""
+    _group(context.listed, ((r.outbox, r) for r in rows.listed))
+    _group(context.vendors, vendor_mails(rows.events))
+    _group(context.history, ((e.ticket, e) for e in rows.events if e.ticket in context.history))
+    _group(context.fields, ((f.ticket, f) for f in rows.ticket_fields if f.ticket in context.fields))
+    for link in rows.ticket_links:
+        same = (k for k in context.links.get(link.ticket, ()) if (k.other, k.relation) != (link.other, link.relation))
+        context.links[link.ticket] = (*same, link)
+    asked = ((m.message.ticket, m) for m in stored.values() if m.message.ticket is not None)
+    _group(context.told, ((ticket, m) for ticket, m in asked if ticket in context.told))
 
 
 def _asked(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> Iterator[tuple[int, str]]:

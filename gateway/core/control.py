@@ -24,6 +24,7 @@ from gateway.core.case import Case, store
 from gateway.core.command_value import fold
 from gateway.core.context import SentMail, StoredMail
 from gateway.core.control_lines import Order, read_control
+from gateway.core.control_wants import READ
 from gateway.core.decision import Decision, Draft
 from gateway.core.desk_mail import desk_mail
 from gateway.core.ledger import Ledger
@@ -40,7 +41,6 @@ from gateway.core.when import offset_of
 CONFIRM_WITHIN: Final = timedelta(minutes=15)
 NOTICE_PAUSE: Final = timedelta(hours=1)        # between notices about mail that was not proven (no mail bombs)
 MOST_IDLE: Final = 10           # transcripts an hour that tell of nothing done: a robot would answer each
-READ: Final = 50_000
 LISTS: Final = ("digest", "rehearsal", "transcript", "unproven_notice")
 WAITS: Final = ("control", "unproven")
 YES: Final = frozenset({

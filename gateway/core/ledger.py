@@ -7,7 +7,6 @@ same ones (architecture decision 4).
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
@@ -40,10 +39,9 @@ class Ledger:
 
     def fork(self) -> Ledger:
         """A scratch copy: what is written there is not written here, unless ``adopt`` takes it over."""
-        scratch = copy(self)
+        scratch = Ledger(self.context, self.cause, self.at, self.now)
         for name, value in vars(self).items():
-            if isinstance(value, (dict, list)):
-                setattr(scratch, name, value.copy())
+            setattr(scratch, name, value.copy() if isinstance(value, (dict, list)) else value)
         return scratch
 
     def adopt(self, scratch: Ledger) -> None:

@@ -49,7 +49,7 @@ EventKind = Literal[
     "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
     "revived",          # we write again to the person whose id is in after
     "vendor_asked",     # a question went to a third party; after = person
-    "vendor_answered",  # and an answer of theirs came; after = person
+    "vendor_asked", "vendor_answered",  # a question to a third party, a mail of theirs; after = person
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[

@@ -76,7 +76,8 @@ def answers(
             known = ledger.context.reasons.get(ticket, ())
             lines += [f"{r.code}: {r.detail}" for r in known] or ["nothing is recorded"]
         elif command.name == "show":
-            lines += show(named(command.args, policy) or ticket, agent, ledger, policy, offset)
+            number = named(command.args, policy)
+            lines += show(ticket if number is None else number, agent, ledger, policy, offset)
         elif command.name == "search":
             lines += found(command.args, agent, ledger.context, policy)
     return lines

@@ -17,9 +17,10 @@ from typing import Final
 from gateway.core import act, tell
 from gateway.core.changes import changes
 from gateway.core.command_line import VALUES, row_of
-from gateway.core.command_table import STATUSES, help_lines
-from gateway.core.command_value import choice, fold
+from gateway.core.command_table import help_lines
+from gateway.core.command_value import fold
 from gateway.core.context import Search
+from gateway.core.control_limit import Limit, read_limit
 from gateway.core.control_lines import Order
 from gateway.core.ledger import Ledger
 from gateway.core.model import Command, Level
@@ -62,24 +63,6 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
 def said(name: str, language: str, **values: str) -> str:
     """A line of ours in the agent's language."""
     return _WORDS["de" if language.partition("-")[0].casefold() == "de" else "en"][name].format(**values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """What a ticket must be for the lines below ``limit``; '' or None for any."""
-
-    queue: str = ""
-    status: str = ""
-    assignee: str | None = None     # an address, '' for nobody
-    tag: str = ""
-    words: str = ""
-
-    def admits(self, ticket: Ticket, ledger: Ledger) -> bool:
-        holder = ledger.address(ticket.assignee) if ticket.assignee is not None else ""
-        return (
-            self.queue in ("", ticket.queue) and self.status in ("", ticket.status)
-            and self.assignee in (None, holder) and (not self.tag or self.tag in ticket.tags.split())
-        )
 
 
 @dataclass
@@ -307,29 +290,3 @@ class Run:
     def many(self) -> bool:
         """More than a mail may do without a second word."""
         return len(self.before) > MOST_TOUCHED or len(self.closed) > MOST_CLOSED
-
-
-def read_limit(value: str, agent: Agent, policy: Policy) -> Limit | None:
-    """``queue=support status=open``; None lifts it. Raises ValueError."""
-    if fold(value) in ("", "none", "clear", "all", "keine"):
-        return None
-    found = Limit(words=value)
-    for item in value.replace(",", " ").split():
-        name, sign, said_ = item.replace(":", "=", 1).partition("=")
-        name = fold(name)
-        if not sign or not said_:
-            raise ValueError(item)
-        if name in ("queue", "group", "gruppe"):
-            found = replace(found, queue=choice({q.name: () for q in policy.queues}, said_))
-        elif name == "status":
-            found = replace(found, status=choice({**STATUSES, "new": ("neu",), "void": ("spam",)}, said_))
-        elif name in ("assignee", "owner", "bearbeiter"):
-            holder = agent if said_ in ("me", "!", "mir") else policy.agent(said_)
-            if holder is None and said_ not in ("none", "nobody", "niemand"):
-                raise ValueError(item)
-            found = replace(found, assignee=holder.address if holder else "")
-        elif name in ("tag", "schlagwort"):
-            found = replace(found, tag=fold(said_))
-        else:
-            raise ValueError(item)
-    return found

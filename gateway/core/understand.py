@@ -7,17 +7,15 @@ mail against that context. Neither decides anything: core/conclude.py does, afte
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gateway.core import subject as subjects
 from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
-from gateway.core.command import MOST_SUFFIX, SUFFIX, parse_block, parse_customer, with_suffix
-from gateway.core.command_line import row_of
+from gateway.core.command import SUFFIX, parse_block, parse_customer, with_suffix
 from gateway.core.context import Context, Needs, Search
-from gateway.core.control_lines import addresses_in, refs_in
+from gateway.core.control_wants import mail_wants, tickets_ordered
 from gateway.core.forward import read_forward
 from gateway.core.identity import identify
 from gateway.core.model import (
@@ -34,39 +32,13 @@ from gateway.core.model import (
 )
 from gateway.core.policy import Policy, Queue
 from gateway.core.profile import is_ours
-from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, to_control, tokens
+from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
-from gateway.core.tell import read_search
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
 
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
-CONTROL_READ = 50_000   # characters of a control mail
-TOP = 2_000     # characters of the text in which a command may name another ticket
-
-
-def _words(*names: str) -> str:
-    return f"(?:{'|'.join(word for name in names for word in (name, *row_of(name).aliases))})"
-
-
-def _any(*names: str) -> re.Pattern[str]:
-    return re.compile(rf"#\s*{_words(*names)}\b", re.IGNORECASE)
-
-
-CONTROL_UNDO = re.compile(rf"^\s*#?\s*{_words('undo')}[ \t]+([0-9A-Z]{{20,32}})\b", re.IGNORECASE | re.MULTILINE)
-CONTROL_SEARCH = re.compile(rf"^\s*{_words('search')}[ \t]+(.{{1,300}})$", re.IGNORECASE | re.MULTILINE)
-WHY = _any("why")
-# What of a ticket only few commands ask, and costs a look through all events: those of these, of macros and of own fields.
-MORE = _any("undo", "show", "field", "link", "unlink", "macro", "split", "fwd")
-MORE_KEYS = re.compile(r"^\s*(?:cf\.\{|field:|feld:|dependson:|dependedonby:|memberof:|members:|refersto:|referredtoby:)", re.IGNORECASE | re.MULTILINE)
-UNDO = re.compile(rf"{_any('undo').pattern}[ \t:=]+([0-9A-Z]{{20,32}})\b", re.IGNORECASE)
-SEARCH = re.compile(rf"^\s*{_any('search').pattern}[ \t:=]+(.{{1,300}})$", re.IGNORECASE | re.MULTILINE)
-MOST_SEARCHES = 3
-# Lines that may name a ticket by its bare number, and those that may name people.
-NUMBERED = re.compile(r"^\s*(?:#\s*\w+|dependson|dependedonby|memberof|members|refersto|referredtoby)\b.{0,300}?\b([0-9]{1,15})\]?\s*$", re.IGNORECASE | re.MULTILINE)
-PEOPLE = re.compile(r"^\s*(?:#|addcc|delcc|requester|requestor|kunde)[^\n]{0,1000}@[^\n]{1,300}", re.IGNORECASE | re.MULTILINE)
-PERSON = re.compile(r"[^\s<>,;:=]{1,64}@[^\s<>,;:=]{1,255}")
 
 
 def delivery_key(envelope: Envelope, mail: Mail) -> str:
@@ -92,8 +64,6 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     contents: set[str] = set()
     more, more_ids, undone = set[int](), set[str](), set[str]()
     searches: set[Search] = set()
-    # With the key, or bare behind a command as in "#merge 12".
-    mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
     for spooled in batch:
         mail, envelope = spooled.mail, spooled.envelope
         own = {i for i in (mail.message_id, mail.original_id) if i}
@@ -104,14 +74,9 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if (sent_on := forwarded(mail, policy)) is not None:
             addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
-        top = mail.text[:TOP]
-        named |= {int(n) for n in (*mention.findall(top), *NUMBERED.findall(top))}
-        if "#" in top or "@" in top:
-            written = (a for line in PEOPLE.findall(f"{top}\n#{mail.subject[-MOST_SUFFIX:]}") for a in PERSON.findall(line))
-            addresses |= {canonical(a.lstrip("+-").rstrip("]").removeprefix("mailto:")) for a in written}
-        orders = _orders(spooled, policy)
-        named |= refs_in(orders, policy.key)
-        addresses |= addresses_in(orders)
+        wants = mail_wants(spooled, policy)
+        named |= wants.tickets
+        addresses |= wants.addresses
         for token in tokens(spooled, policy):
             named.add(token.ticket)
             persons.add(token.party)
@@ -123,17 +88,13 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if back is not None:
             outbox.add(back)
         tickets |= named
-        if WHY.search(mail.text[:TOP]):
+        if wants.reasons:
             reasons |= named
-        agent = policy.agent_of_address(canonical(mail.sender.address)) if mail.sender is not None else None
-        if agent is not None and (orders or _asks_more(mail, policy)):
+        if wants.more:
             more |= named
             more_ids |= set(rfc_ids(mail))
-            reasons |= named if orders else set()
-            undone |= {mark.upper() for mark in (*UNDO.findall(top), *CONTROL_UNDO.findall(orders))}
-        if agent is not None:
-            asked = [*SEARCH.findall(top), *CONTROL_SEARCH.findall(orders)][:MOST_SEARCHES]
-            searches |= {read_search(words.strip(), agent, policy) for words in asked}
+        undone |= wants.undone
+        searches |= wants.searches
         body_keys.add(mail.body_key)
         deliveries.add(delivery_key(envelope, mail))
         if envelope.reread:
@@ -147,16 +108,6 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
     )
 
 
-def _asks_more(mail: Mail, policy: Policy) -> bool:
-    """Whether a command in it needs more of its ticket than every mail does; rather once too often."""
-    top = mail.text[:TOP]
-    own = (word for f in policy.fields for word in (f.name, *f.aliases))
-    return bool(
-        MORE.search(top) or MORE.search(re.sub(r"[\[;]\s*", "#", mail.subject[-MOST_SUFFIX:])) or MORE_KEYS.search(top)
-        or any(word.casefold() in (top + mail.subject).casefold() for word in own)
-    )
-
-
 def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
     """What two mails must not share to be decided in one wave (architecture ruling 1)."""
     mail = spooled.mail
@@ -166,15 +117,10 @@ def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
         yield f"from:{canonical(mail.sender.address)}"
     for token in tokens(spooled, policy):
         yield f"ticket:{token.ticket}"
-    for number in {*subjects.keys_in(mail.subject, policy.key), *refs_in(_orders(spooled, policy), policy.key)}:
+    for number in {*subjects.keys_in(mail.subject, policy.key), *tickets_ordered(spooled, policy)}:
         yield f"ticket:{number}"
     for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
         yield f"ticket:{signed.ticket}"
-
-
-def _orders(spooled: Spooled, policy: Policy) -> str:
-    """The text of a mail that may be a control mail, or the answer to a digest; else ''."""
-    return spooled.mail.text[:CONTROL_READ] if to_control(spooled, policy, tokens(spooled, policy)) else ""
 
 
 def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:

@@ -8,8 +8,7 @@ are sorted here: ORDER BY costs as much as half the query.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -33,6 +32,7 @@ from gateway.core.model import Reason
 from gateway.core.rows import Event, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
 from gateway.core.rows_beside import Listed
 from gateway.core.suppress import SPAN
+from gateway.edge.group import by_ticket, grouped, numbers
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.store_read import deliveries
 from gateway.edge.tables import (
@@ -100,7 +100,7 @@ class _Load:
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes, vendors = self._chosen(tickets, messages)
-        chosen |= self._messages_by_id(_numbers(m.message for m in outbox.values() if m.ticket is None))
+        chosen |= self._messages_by_id(numbers(m.message for m in outbox.values() if m.ticket is None))
         threads = self._threads(messages, participants)
         told = self._last_said(history, messages)
         chosen |= told
@@ -130,9 +130,9 @@ class _Load:
             acknowledged=self._acknowledged(messages), suppressions=self._suppressions(),
             bounces=self._bounces({mail.recipient for mail in outbox.values()}),
             opted_out=self._opted_out(), history=history, found=found_by, listed=listed, vendors=vendors,
-            fields=_by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
-            links=_by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
-            told=_by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
+            fields=by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            links=by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            told=by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
         )
 
     # --- By what the mails name ---
@@ -142,7 +142,7 @@ class _Load:
             return {}
         found = MAIL_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", self.id_hashes)
         found.sort(key=lambda row: (row.message, row.role, row.ticket or 0))
-        return _grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
+        return grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
 
     def _persons_by_address(self, addresses: Iterable[str]) -> None:
         wanted = set(addresses)
@@ -151,7 +151,7 @@ class _Load:
             self.persons |= {p.id: p for p in found if p.address in wanted}
 
     def _persons_by_id(self, ids: Iterable[int | None]) -> None:
-        missing = _numbers(ids) - set(self.persons)
+        missing = numbers(ids) - set(self.persons)
         if missing:
             found = PERSON.fetch(self.cursor, "id IN (SELECT unnest($1::BIGINT[]))", sorted(missing))
             self.persons |= {p.id: p for p in found}
@@ -169,7 +169,7 @@ class _Load:
         )
         far = deliveries(self.cursor, sorted(wanted))
         text: dict[int, str] = {}
-        for month, ids in _grouped((row[7], row[0]) for row in rows).items():
+        for month, ids in grouped((row[7], row[0]) for row in rows).items():
             if month in self.files.mail_seq:
                 text |= dict(self._ask(
                     f"SELECT id, text FROM {schema_of(month)}.outbox_text"  # noqa: S608
@@ -185,7 +185,7 @@ class _Load:
 
     def _listed(self, outbox: Collection[int]) -> dict[int, tuple[Listed, ...]]:
         found = LISTED.fetch(self.cursor, "outbox IN (SELECT unnest($1::BIGINT[]))", sorted(outbox)) if outbox else []
-        return _grouped((row.outbox, row) for row in sorted(found, key=lambda row: row.number))
+        return grouped((row.outbox, row) for row in sorted(found, key=lambda row: row.number))
 
     def _suppressions(self) -> dict[int, Suppression]:
         if not self.persons:
@@ -199,7 +199,7 @@ class _Load:
             " AND after IS NOT NULL AND actor IN (SELECT unnest($1::BIGINT[])) ORDER BY seq",
             recipients, naive(self.now - SPAN),
         )
-        return _grouped((who, Bounce(seq=seq, at=at.replace(tzinfo=UTC), status=status)) for who, seq, at, status in rows)
+        return grouped((who, Bounce(seq=seq, at=at.replace(tzinfo=UTC), status=status)) for who, seq, at, status in rows)
 
     def _delivery_keys(self) -> dict[str, int | None]:
         keys = self.needs.delivery_keys
@@ -223,7 +223,7 @@ class _Load:
         if not own or not self.needs.body_keys:
             return {}
         found = self._messages_by_id(own).values()
-        return _grouped((m.body_key, m) for m in found if m.body_key in self.needs.body_keys)
+        return grouped((m.body_key, m) for m in found if m.body_key in self.needs.body_keys)
 
     def _opened(self) -> dict[str, tuple[int, ...]]:
         """What came by mail; an import records years within the hour, and is no flood."""
@@ -232,14 +232,14 @@ class _Load:
             " AND actor IN (SELECT unnest($1::BIGINT[])) AND NOT starts_with(cause, $3) ORDER BY seq",
             self.persons, naive(self.now - OPENED), CAUSE,
         )
-        return _grouped((self.persons[actor].address, ticket) for actor, ticket in rows)
+        return grouped((self.persons[actor].address, ticket) for actor, ticket in rows)
 
     def _reasons(self) -> dict[int, tuple[Reason, ...]]:
         rows = self._ask(
             "SELECT ticket, code, detail FROM decision WHERE ticket IN (SELECT unnest($1::BIGINT[]))"
             " ORDER BY spool_id DESC, ordinal", self.needs.reasons_of,
         )
-        found = _grouped((ticket, (code, detail)) for ticket, code, detail in rows)
+        found = grouped((ticket, (code, detail)) for ticket, code, detail in rows)
         return {
             ticket: tuple(Reason(code=c, detail=d) for c, d in steps[:REASONS]) for ticket, steps in found.items()
         }
@@ -274,10 +274,10 @@ class _Load:
     ) -> dict[int, tuple[Event, ...]]:
         """All events of the tickets that commands ask about, of what they became and of what became part of them."""
         asked = {*self.needs.more_of, *self._of_transactions()}
-        asked |= _numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
+        asked |= numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
         asked |= {row.ticket for rows in listed.values() for row in rows}
         into = {n: t.merged_into for n, t in tickets.items()}
-        while more := _numbers(into.get(n) for n in asked) - asked:
+        while more := numbers(into.get(n) for n in asked) - asked:
             asked |= more
         asked |= {n for n, other in into.items() if other in asked}
         wanted = {n for n in asked if n in tickets}
@@ -285,11 +285,11 @@ class _Load:
             return {}
         found = EVENT.fetch(self.cursor, OF_TICKETS, sorted(wanted))
         found.sort(key=lambda e: e.seq)
-        return dict.fromkeys(wanted, ()) | _grouped((e.ticket, e) for e in found)
+        return dict.fromkeys(wanted, ()) | grouped((e.ticket, e) for e in found)
 
     def _last_said(self, history: Collection[int], messages: list[Message]) -> dict[int, Message]:
         """The last messages of the tickets that are asked about."""
-        said = _grouped((m.ticket, m) for m in messages if m.ticket in history)
+        said = grouped((m.ticket, m) for m in messages if m.ticket in history)
         return {m.id: m for found in said.values() for m in found[-TOLD:]}
 
     # --- By ticket ---
@@ -298,12 +298,12 @@ class _Load:
         """The tickets, those they were merged into, and those that were merged into them."""
         out: dict[int, Ticket] = {}
         asked: set[int] = set()
-        missing = _numbers(wanted)
+        missing = numbers(wanted)
         while missing:
             found = TICKET.fetch(self.cursor, "list_contains($1::BIGINT[], id)", sorted(missing))
             out |= {t.id: t for t in found}
             asked |= missing
-            missing = _numbers(t.merged_into for t in found) - asked
+            missing = numbers(t.merged_into for t in found) - asked
         # What was merged into them brought its notes along, and those must not leak either.
         fresh = list(out)
         while fresh:
@@ -324,13 +324,13 @@ class _Load:
             return {}
         found = PARTICIPANT.fetch(self.cursor, "list_contains($1::BIGINT[], ticket) AND role <> 'gone'", sorted(tickets))
         found.sort(key=lambda p: (p.since, p.person))
-        return _grouped((p.ticket, p) for p in found)
+        return grouped((p.ticket, p) for p in found)
 
     def _addressees(self, tickets: Collection[int]) -> dict[int, frozenset[str]]:
         rows = self._ask(
             "SELECT ticket, person_address FROM addressee WHERE list_contains($1::BIGINT[], ticket)", tickets
         )
-        return {ticket: frozenset(found) for ticket, found in _grouped(rows).items()}
+        return {ticket: frozenset(found) for ticket, found in grouped(rows).items()}
 
     def _messages(self, tickets: Collection[int]) -> list[Message]:
         if not tickets:
@@ -351,7 +351,7 @@ class _Load:
     ) -> dict[int, tuple[int, ...]]:
         """The public messages of the customers' side, the first and the last few."""
         side = {(ticket, p.person) for ticket, found in participants.items() for p in found if p.role != "holder"}
-        public = _grouped(
+        public = grouped(
             (m.ticket, m.id) for m in messages
             if m.is_public and m.mail_class == "human" and (m.ticket, m.author) in side
         )
@@ -367,18 +367,18 @@ class _Load:
             sorted(quiet),
         ) if quiet else []
         inside.sort(key=lambda e: e.seq)
-        notes = _grouped((e.ticket, e.message) for e in inside if e.kind == "note")
+        notes = grouped((e.ticket, e.message) for e in inside if e.kind == "note")
         # A merge leaves a message with the ticket it came to, so the last public one may be elsewhere.
-        wanted = {m.id for m in messages if m.hold is not None} | _numbers(t.last_public for t in tickets.values())
-        wanted |= _numbers(e.message for e in inside)
-        return self._messages_by_id(wanted), notes, _grouped(vendor_mails(inside))
+        wanted = {m.id for m in messages if m.hold is not None} | numbers(t.last_public for t in tickets.values())
+        wanted |= numbers(e.message for e in inside)
+        return self._messages_by_id(wanted), notes, grouped(vendor_mails(inside))
 
     def _stored(self, messages: dict[int, Message], own: dict[int, str]) -> dict[int, StoredMail]:
         """The messages with text and attachments."""
         if not messages:
             return {}
         texts: dict[int, MessageText] = {}
-        for month, ids in _grouped((m.month, m.id) for m in messages.values()).items():
+        for month, ids in grouped((m.month, m.id) for m in messages.values()).items():
             if month in self.files.mail_seq:
                 sql = (
                     f"SELECT {MESSAGE_TEXT.select} FROM {schema_of(month)}.message_text"  # noqa: S608
@@ -386,7 +386,7 @@ class _Load:
                 )
                 texts |= {row[0]: MESSAGE_TEXT.row(**MESSAGE_TEXT.zoned(row)) for row in self._ask(sql, ids)}
         found = ATTACHMENT.fetch(self.cursor, "message IN (SELECT unnest($1::BIGINT[]))", sorted(messages))
-        attached = _grouped((a.message, a) for a in sorted(found, key=lambda a: a.ordinal))
+        attached = grouped((a.message, a) for a in sorted(found, key=lambda a: a.ordinal))
         return {
             i: StoredMail(message=m, rfc_id=own.get(i, ""), text=texts[i], attachments=attached.get(i, ()))
             for i, m in messages.items() if i in texts
@@ -441,24 +441,3 @@ def _person_in(event: Event) -> int | None:
     if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived", "vendor_asked", "vendor_answered") and event.after:
         return int(event.after)
     return None
-
-
-def _by_ticket(tickets: Collection[int], rows: Iterable[Any]) -> dict[int, tuple[Any, ...]]:
-    """Rows by their ticket; () for a ticket that has none."""
-    return dict.fromkeys(tickets, ()) | _grouped((_ticket_of(row), row) for row in rows)
-
-
-def _ticket_of(row: Any) -> int:
-    return int((row.message.ticket or 0) if isinstance(row, StoredMail) else row.ticket)
-
-
-def _numbers(ids: Iterable[int | None]) -> set[int]:
-    return {i for i in ids if i is not None}
-
-
-def _grouped(pairs: Iterable[Any]) -> dict[Any, tuple[Any, ...]]:
-    """(key, value) pairs as a tuple of values by key, in order."""
-    out: defaultdict[Hashable, list[Any]] = defaultdict(list)
-    for key, value in pairs:
-        out[key].append(value)
-    return {key: tuple(values) for key, values in out.items()}

@@ -294,7 +294,7 @@ def test_any_value_at_any_place_is_read_or_told_never_a_crash(data: st.DataObjec
     found, told = read(document, file="f", base=Path("/"))
     where = [key for key in (p.key.rpartition(".")[2] for p in told)]
     row = found.rows[setting.section]
-    assert setting.section in ("rule", "mailbox") or setting.key in where or setting.key in row[0]
+    assert setting.section in ("rule", "mailbox", "field", "macro") or setting.key in where or setting.key in row[0]
 
 
 @given(text=st.text(max_size=200))

@@ -184,7 +184,7 @@ def test_perform_says_what_changed_and_takes_it_over_or_leaves_all_as_it_was():
     assert done.transaction == "mail7"
     assert done.changed == (
         "status open -> pending", "pending until 2026-11-25 09:00 UTC", "assigned to anna@acme.example", "tag +a",
-        "blocks ABC-2", "ABC-2: blocked by ABC-1", "1h 30m spent", "estimate 2h", "moved from support to billing", "type bug",
+        "blocks ABC-2", "ABC-2: blocked by ABC-1", "1h 30m spent", "estimate 2h", "moved from support to billing", "assigned to nobody", "type bug",
         "due 2026-11-27 17:00 UTC",
     )
     count = len(ledger.events)

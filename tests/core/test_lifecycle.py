@@ -191,3 +191,36 @@ def test_fold_is_stepwise_apply_and_counts_what_happened(history: list[Event]) -
         happened.append(one)
     assert fold(happened) == ticket
     assert (ticket.status == "void") or ticket.merged_into is None
+
+
+@pytest.mark.parametrize(("kind", "fields", "why"), [
+    ("type", {"after": "party"}, "types are question"), ("due", {"after": "soon"}, "a time with its zone"),
+    ("due", {"after": "2026-12-24T09:00:00"}, "a time with its zone"), ("until", {"after": "2026-12-24T09:00:00+00:00"}, "only a pending ticket"),
+    ("spent", {"after": "-1"}, "only 0 minutes"), ("spent", {"after": None}, "minutes in decimal digits"), ("estimate", {"after": "1h"}, "minutes in decimal"),
+    ("unmerged_into", {"before": "8"}, "is not merged into 8"),
+])
+def test_what_commands_cannot_do_to_a_ticket(kind: str, fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        apply(NEW, event(kind, 1, **fields))
+
+
+def test_type_times_and_minutes_are_folded() -> None:
+    ticket = moved("pending")
+    for kind, after in (("type", "bug"), ("due", "2026-12-24T09:00:00+00:00"), ("until", "2026-12-01T09:00:00+00:00"), ("spent", "30"),
+                        ("spent", "-10"), ("estimate", "90")):
+        ticket = apply(ticket, event(kind, 2, after=after))
+    assert (ticket.type, ticket.spent_minutes, ticket.estimate_minutes) == ("bug", 20, 90)
+    assert ticket.pending_until == datetime(2026, 12, 1, 9, tzinfo=UTC)
+    cleared = apply(apply(ticket, event("due", 3)), event("estimate", 3))
+    assert (cleared.due_at, cleared.estimate_minutes) == (None, None)
+    assert apply(cleared, event("status", 4, before="pending", after="open")).pending_until is None
+
+
+def test_a_merge_that_is_undone_gives_the_status_back_and_so_does_void() -> None:
+    merged = apply(moved("pending"), event("merged_into", 2, after="8"))
+    assert (merged.status, merged.void_from) == ("void", "pending")
+    assert apply(merged, event("unmerged_into", 3, before="8")).status == "pending"
+    void = moved("void")
+    assert void.void_from == "new"
+    again = apply(apply(void, event("merged_into", 2, after="8")), event("unmerged_into", 3, before="8"))
+    assert (again.status, again.void_from) == ("new", None)
