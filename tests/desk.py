@@ -313,7 +313,7 @@ class Desk:
         sent_ids = {s.rfc_id: s.outbox for s in every.sent_ids if s.rfc_id in asked.rfc_ids}
         outbox = {o.id: o for o in every.outbox if o.id in {*asked.outbox, *sent_ids.values()}}
         known = {p.address: p.id for p in persons.values() if p.address in asked.addresses}
-        listed = _grouped((r.outbox, r) for r in every.listed if r.outbox in outbox)
+        listed = _grouped((r.outbox, r) for r in sorted(every.listed, key=lambda r: r.number) if r.outbox in outbox)
         opened = _grouped(
             (persons[e.actor].address, e.ticket) for e in every.events
             if e.kind == "created" and e.actor in known.values() and e.recorded_at >= self.now - HOUR

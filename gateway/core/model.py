@@ -60,8 +60,7 @@ OutgoingKind = Literal[
     "transcript",       # what the lines of a control mail or of a digest's answer did
     "rehearsal",        # what they would do, once it is confirmed
     "digest",           # an agent's tickets, numbered
-    "vendor",           # a question to a third party
-    "vendor_notice",    # its answer, to the agents
+    "vendor", "vendor_notice",      # a question to a third party; its answer, to the agents
 ]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
