@@ -63,7 +63,7 @@ def test_words_behind_the_address_are_words():
     done = desk.answer(first.to(ANNA)[0], ANNA, f"#vendor {VENDOR} Is it the plug?\n#spent 5m\n\nSerial 4711.\n#receipt")
     assert done.held == "commands", "a command below the text is asked about, as in every answer"
     done = desk.answer(first.to(ANNA)[0], ANNA, f"#vendor {VENDOR} Is it the plug?\n#spent 5m\n#receipt\n\nSerial 4711.")
-    assert done.to(VENDOR)[0].text.strip() == "Is it the plug?\nSerial 4711."
+    assert done.to(VENDOR)[0].text.strip() == "Is it the plug?\n\nSerial 4711."
     assert desk.ticket(1).spent_minutes == 5
     assert "5m spent" in done.to(ANNA)[0].text
 
