@@ -23,7 +23,7 @@ check: $(VENV)/.dev     ## style, types, import contracts
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev      ## the tests; core/ must be covered to its last branch; ARGS=tests/cli for some of them
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n 3 --dist loadfile --cov=gateway/core --cov-report=)
 	$(if $(ARGS),,$(BIN)/coverage report --include='gateway/core/*' --show-missing --skip-covered --fail-under=100)
 
 soak: $(VENV)/.dev      ## the long ones: crashes, floods, fuzzing

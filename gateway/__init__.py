@@ -9,6 +9,7 @@
     books.py                the one writer: journal first, then store, on one thread
     service.py              builds the edges, starts and stops them; the only place that knows all
     counter.py              what an operator may ask, answered from the store
+    porter.py               the doors, held open by processes of their own
     mailboxes.py            the accounts that mail is fetched from and sent through
     backup.py               a backup of the running desk, its proof, and what it makes needless
     keeper.py               one a day, and a missed one made up
@@ -30,6 +31,7 @@
     settings_kinds.py       the kinds of value a setting can have
     settings_file.py        a configuration file as rows of values
     settings_checks.py      what settings demand of each other and of the machine
+    people.py               an admin's line on its way: read, decided, written
     starter.py              what `mailwicket init` writes
     keys.py                 the signing keys of this desk
     log.py                  what the gateway tells of itself
@@ -42,7 +44,14 @@
       rows.py               what is stored, one class a table: Ticket, Event, Message …
       rows_beside.py        own fields, links, opt-outs
       decision.py           what is decided: rows, drafts of mails, reasons
-      policy.py             what the configuration allows
+      policy.py             what the configuration allows, and who is who on the desk
+      authority.py          who may do what: the ladder of roles
+      directory.py          agents, teams and organisations that mail made, and the policy of the moment
+      directory_rows.py     what is stored of them
+      admin.py              the lines by which admins change them
+      admin_act.py          what such a line does
+      admin_agents.py       agents come, change and go
+      clerk.py              what one such line writes down
       context.py            the slice of stored state that a decision may see
       understand.py         parsed mail to facts: who, what kind, which ticket, which commands
       wants.py              what the commands of a mail will ask of the store
@@ -114,6 +123,7 @@
       parse.py              raw bytes to Mail; never raises
       structure.py          the MIME tree as byte ranges, in one pass
       library.py            mail-parser at work, and where its word is not taken
+      second_reader.py      whether the standard library sees other fields and parts than we
       headers.py            mailboxes and message ids as real mail holds them
       dates.py              when a mail says that it was written
       body.py               which leaves are the body
@@ -140,6 +150,7 @@
 
     edge/                   the outside world; one library a module, no decisions
       smtp_receive.py       the front door: SMTP and LMTP in our event loop
+      smtp_crowd.py         who is inside, over all processes that hold a door open
       smtp_settings.py      what a door is told
       smtp_connection.py    streams, deadlines, limits, the command loop
       smtp_conversation.py  the commands of SMTP and LMTP
@@ -155,6 +166,7 @@
       header_trace.py       the envelope of a mail that comes without one
       room.py               whether there is room for one more mail
       spool.py              one file a mail, and the only thing before a 250
+      spool_in.py           the way into it: written down, flushed, named
       spool_commit.py       mails that end together share a flush of the disk
       durable.py            every operation that must survive a power cut
       workers.py            parser processes, which can be stopped

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
+from gateway.core.directory import Directory, effective
+from gateway.core.policy import Policy
 from gateway.core.rows import Delivery, Rows
 from gateway.edge import frames
 from gateway.edge.journal import Journal
@@ -33,6 +35,7 @@ class Bookkeeper:
         self.spool, self.journal, self.store = spool, journal, store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._written = 0.0             # when the last frame was written (monotonic), 0 if nothing since a checkpoint
+        self._policy: tuple[Policy, Directory, Policy] | None = None
         self.on_queued: Callable[[tuple[Delivery, ...]], None] = lambda states: None
 
     async def on_writer(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -43,6 +46,16 @@ class Bookkeeper:
     def ask(self, job: Callable[[], T], seconds: float | None = ASK_SECONDS) -> T:
         """Run ``job`` on the writer thread and wait for it; for threads beside the event loop. None: however long it takes."""
         return self._thread.submit(job).result(seconds)
+
+    def policy(self, configured: Policy) -> Policy:
+        """``configured`` with the agents, teams and organisations of the directory, as of the last frame.
+
+        Made anew only when one of the two is another: no query and no copy for a batch that changes nothing.
+        """
+        directory, known = self.store.directory, self._policy
+        if known is None or known[0] is not configured or known[1] is not directory:
+            known = self._policy = (configured, directory, effective(configured, directory))
+        return known[2]
 
     def write(self, rows: Rows, raws: Mapping[str, bytes], *, now: datetime, cause: str) -> int:
         """Journal, then store; only on the writer thread. Returns the frame's number.

@@ -174,6 +174,18 @@ def _listing(
     return run
 
 
+def _people(noun: str, view: Callable[[Iterable[show.Row]], RenderableType]) -> Callable[[Args], int]:
+    """A command that lists agents, teams or organisations, or carries out a line about one."""
+
+    def run(args: Args) -> int:
+        asking = args.words in ([], ["list"])
+        asked = ("people", {"noun": noun}) if asking else (noun, {"words": [noun, *args.words]})
+        show.show(_ask(_load(args), *asked), view if asking else show.progress, json_lines=args.json, console=_console())
+        return OK
+
+    return run
+
+
 def _serve(args: Args) -> int:
     config = _load(args, first_start=True)
     log.configure(config.log.format, config.log.level)
@@ -231,13 +243,7 @@ def _machine(config: Config) -> list[Problem]:
 
 
 def _problem_row(problem: Problem, kind: str) -> dict[str, str]:
-    return {
-        "kind": kind,
-        "file": problem.file,
-        "key": problem.key,
-        "value": problem.value,
-        "remedy": problem.remedy,
-    }
+    return {"kind": kind, **{name: getattr(problem, name) for name in ("file", "key", "value", "remedy")}}
 
 
 def _counted(count: int, noun: str) -> str:
@@ -329,6 +335,7 @@ def _argument(*names: str, **options: Any) -> Argument:
 
 _JSON = _argument("--json", action="store_true", help="JSON lines for programs")
 
+_WORDS = _argument("words", nargs="*", metavar="VERB", help='a line as at control@: add bert bert@acme.example "Bert Oh"')
 # fmt: off
 COMMANDS = (
     Command(name="serve", run=_serve, help="receive, decide and send mail until told to stop"),
@@ -368,6 +375,11 @@ COMMANDS = (
             arguments=(
         _argument("login", metavar="LOGIN", help="as in [[agent]]"),
         _JSON,
+    )),
+    *(Command(name=noun, run=_people(noun, view), help=words, arguments=(_WORDS, _JSON)) for noun, view, words in (
+        ("agent", show.agents, "list agents; add, role, address, name, language, leave"),
+        ("team", show.teams, "list teams; add, remove"),
+        ("organisation", show.organisations, "list customer companies; add, remove, share"),
     )),
     Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
             arguments=(_JSON,)),

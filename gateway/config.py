@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway import settings_checks, settings_file, starter
-from gateway.core.policy import Agent, Budgets, Field, Macro, Mailbox, Policy, Queue, Relay, Rule
+from gateway.core.policy import Agent, Budgets, Field, Macro, Mailbox, Organisation, Policy, Queue, Relay, Rule, Team
 from gateway.core.token import Keyring
 from gateway.errors import ConfigError, Problem, StateError
 from gateway.keys import keys, passing_keys
@@ -49,6 +49,7 @@ class Listen:
     tls_certificate: Path | None
     tls_key: Path | None
     max_size: int
+    porters: int
     drop: Path | None
 
 
@@ -216,6 +217,8 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         zone=top["zone"],
         fields=tuple(Field(**row) for row in document.rows["field"]),
         macros=tuple(Macro(**row) for row in document.rows["macro"]),
+        teams=tuple(Team(**row) for row in document.rows["team"]),
+        organisations=tuple(Organisation(**row) for row in document.rows["organisation"]),
     )
     return Config(
         file=path,
@@ -245,6 +248,8 @@ def _agent(row: Row) -> Agent:
         language=row["language"],
         digest=row["digest"],
         zone=row["zone"] or "",
+        roles=tuple((queue, role or row["role"]) for queue, role in row["queues"] or ()),
+        elsewhere=row["queues"] is None,
     )
 
 
@@ -254,12 +259,13 @@ def _account(row: Row, address: str) -> Account:
 
 
 def _queue(row: Row, agents: tuple[Agent, ...], box: Row | None) -> Queue:
-    everybody = tuple(a.login for a in agents if a.role != "light")
+    everybody = tuple(a.login for a in agents if a.role_in(row["name"]) not in (None, "light"))
     return Queue(
         name=row["name"],
         addresses=row["address"],
         from_name=row["from_name"] or row["name"].capitalize(),
         agents=everybody if row["agents"] is None else row["agents"],
+        everybody=row["agents"] is None,
         language=row["language"],
         acknowledge=row["acknowledge"],
         mailbox=Mailbox(name=box["name"], subaddressing=box["subaddressing"], agent=box["agent"]) if box else None,

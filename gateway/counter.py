@@ -18,17 +18,21 @@ from typing import Any
 
 import duckdb
 
-from gateway import pipeline, rehearse
+from gateway import people, pipeline, rehearse
 from gateway.books import Bookkeeper
 from gateway.config import Config
 from gateway.core.address import canonical, parse_mailbox
+from gateway.core.admin import NOUNS
 from gateway.core.context import Needs
+from gateway.core.directory import effective
+from gateway.core.policy import Policy
 from gateway.core.suppress import revived_by_operator
 from gateway.core.understand import needs
 from gateway.edge import lots
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
-from gateway.edge.spool import Spool, time_of
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import time_of
 from gateway.edge.store import Store
 from gateway.edge.store_files import MAIN, schema_of
 from gateway.edge.tables import Cursor
@@ -98,10 +102,11 @@ class Counter:
         """By verb; what needs the running gateway is missing without one."""
         reading: dict[str, Handler] = {
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
-            "status": self.status, "suppressed": self.suppressed,
+            "status": self.status, "suppressed": self.suppressed, "people": self.people,
         }
         writing: dict[str, Handler] = {
-            "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive, "digest": self.digest,
+            "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
+            "digest": self.digest, **dict.fromkeys(NOUNS, self.admin),
             "import_state": self.import_state, "import_known": self.import_known, "import_lot": self.import_lot,
         }
         return reading | writing if self.books else reading
@@ -151,10 +156,20 @@ class Counter:
 
     def suppressed(self, args: Row) -> Iterator[Row]:
         """Dead addresses, newest first; an agent's is listed, though we go on writing to it."""
-        policy = self.config.policy
+        policy = self._policy()
         for row in self._rows(_SUPPRESSED, _limit(args)):
             agent = policy.agent_of_address(row["address"])
             yield row | {"agent": agent.login if agent else None}
+
+    def people(self, args: Row) -> Iterator[Row]:
+        """Agents, teams or organisations, as ``noun`` says."""
+        yield from people.listed(str(args.get("noun")), self.config.policy, self._policy())
+
+    def admin(self, args: Row) -> Iterator[Row]:
+        """Carry out ``words``, a line as at control@, such as agent add bert bert@acme.example."""
+        assert self.books is not None
+        assert self.rooms is not None
+        yield from people.operate(self.books, self.rooms, [str(w) for w in args.get("words", ())], str(args["actor"]))
 
     def revive(self, args: Row) -> Iterator[Row]:
         """Write to ``address`` again."""
@@ -211,7 +226,7 @@ class Counter:
             " (SELECT count(*) FROM delivery WHERE NOT list_contains(['sent', 'failed', 'bounced', 'delayed'], state)) AS undelivered"
         )
         yield {
-            "applied_seq": self.store.applied_seq, "waiting": backlog.count, "waiting_bytes": backlog.bytes,
+            "applied_seq": self.store.applied_seq, "waiting": self.spool.standing(), "waiting_bytes": backlog.bytes,
             "oldest": _iso(backlog.oldest) if backlog.oldest else None, "rebuilt": self.store.rebuilt, **next(counts),
             "mailboxes": self.mailboxes(),
             **self._safety(),
@@ -231,7 +246,7 @@ class Counter:
         """What would be decided about ``mail``, a parsed mail as JSON gives it; nothing is written."""
         assert self.books is not None
         assert self.rooms is not None
-        books, rooms = self.books, self.rooms
+        books, rooms = self.books, self.rooms.under(self._policy())
         spooled = rehearse.spooled(mail_of(args["mail"]), rooms.policy)
         now = datetime.now(UTC)
         decision = books.ask(lambda: pipeline.explain(
@@ -259,7 +274,7 @@ class Counter:
 
     def snapshot(self, args: Row) -> Iterator[Row]:
         """Publish now what reports and notebooks read."""
-        policy = self.config.policy
+        policy = self._policy()
         agents = [(address, agent.login) for agent in policy.agents for address in agent.addresses]
         file = publish(
             self.store.reader, self.config.state, datetime.now(UTC), key=policy.key, zone=self.config.zone, agents=agents
@@ -267,6 +282,11 @@ class Counter:
         yield {"snapshot": str(file), "bytes": file.stat().st_size}
 
     # --- Parts ---
+
+    def _policy(self) -> Policy:
+        """The desk of the moment."""
+        configured = self.config.policy
+        return self.books.policy(configured) if self.books else effective(configured, self.store.directory)
 
     def _recorder(self) -> Recorder:
         assert self.books is not None

@@ -175,7 +175,7 @@ async def _play(console: Console, *, keep: bool, snapshot: Path | None) -> None:
         )
     ))
     async with desk(config) as gateway:
-        world = World(port=gateway.doors["smtp"].port, out=root / "world", console=console)
+        world = World(port=int(gateway.doors["smtp"]), out=root / "world", console=console)
         await story(world)
         await asyncio.to_thread(_tickets, config, console)
         if snapshot is not None:

@@ -147,12 +147,14 @@ class Intake:
         now = datetime.now(UTC)
         spooled = [w.spooled for w in batch]
         raws = {w.spooled.spool_id: w.raw for w in batch}
-        context = self.books.store.load(needs(spooled, self.rooms.policy), now)
+        # Who is an agent is asked once a batch; what this batch changes of it holds from the next one on.
+        rooms = self.rooms.under(self.books.policy(self.rooms.policy))
+        context = self.books.store.load(needs(spooled, rooms.policy), now)
 
         def fetch(spool_id: str, month: str) -> bytes:
             return raws[spool_id] if spool_id in raws else self.books.fetch(spool_id, month)
 
-        rows, decisions = decide(spooled, context, self.rooms, fetch=fetch, now=now)
+        rows, decisions = decide(spooled, context, rooms, fetch=fetch, now=now)
         self.books.write(rows, raws, now=now, cause="mail")
         return decisions
 

@@ -17,7 +17,7 @@ import structlog
 from gateway.books import Bookkeeper
 from gateway.core.context import Needs
 from gateway.core.digest import addresses
-from gateway.core.policy import Agent
+from gateway.core.policy import Agent, Policy
 from gateway.errors import MailwicketError
 from gateway.keeper import slot
 from gateway.pipeline import Rooms, decide_digest
@@ -50,7 +50,7 @@ class Morning:
 
     def look(self) -> None:
         """Send what is due. No trouble of a digest may stop the mail, but a store that refuses does."""
-        policy = self.rooms.policy
+        policy = self._policy()
         for agent in policy.agents:
             at = policy.digest if agent.digest is None else agent.digest
             if not at:
@@ -67,11 +67,16 @@ class Morning:
 
     def send(self, login: str) -> bool:
         """One now, because an operator asks; False if there is nothing to tell. MailwicketError for nobody's login."""
-        agent = self.rooms.policy.agent(login)
+        policy = self._policy()
+        agent = policy.agent(login)
         if agent is None:
-            known = ", ".join(a.login for a in self.rooms.policy.agents)
+            known = ", ".join(a.login for a in policy.agents)
             raise MailwicketError(f"{login} is no agent here; agents are {known}")
         return self.books.ask(lambda: self._make(agent))
+
+    def _policy(self) -> Policy:
+        """The configuration's, with the people of the directory."""
+        return self.books.policy(self.rooms.policy)
 
     # --- On the writer thread ---
 
@@ -82,15 +87,15 @@ class Morning:
             self._make(agent)
 
     def _make(self, agent: Agent) -> bool:
-        now, policy, store = self.now(), self.rooms.policy, self.books.store
-        queues = [q.name for q in policy.queues if agent.login in q.agents]
+        now, policy, store = self.now(), self._policy(), self.books.store
+        queues = [q.name for q in policy.queues if agent in policy.told(q.name)]
         found = store.agenda(addresses(agent), queues, now)
         context = store.load(
             Needs(addresses=addresses(agent), tickets=frozenset((*found.mine, *found.nobodys))), now
         )
         offset = now.astimezone(ZoneInfo(agent.zone or policy.zone)).utcoffset()
         rows = decide_digest(
-            agent, found, context, self.rooms, offset=int(offset.total_seconds() // 60) if offset else 0,
+            agent, found, context, self.rooms.under(policy), offset=int(offset.total_seconds() // 60) if offset else 0,
             fetch=self.books.fetch, now=now,
         )
         self.books.write(rows, {}, now=now, cause="timer")

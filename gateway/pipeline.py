@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from gateway.core.admin import AdminCommand
+from gateway.core.admin_act import carry_out
+from gateway.core.clerk import Author
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
 from gateway.core.digest import Agenda, digest
+from gateway.core.directory import Directory
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Agent, Policy
@@ -38,6 +42,10 @@ class Rooms:
     policy: Policy
     rules: RuleBook
     composer: Composer
+
+    def under(self, policy: Policy) -> Rooms:
+        """The same rooms under the policy of the moment: the configuration's with the directory's people."""
+        return self if policy is self.policy else replace(self, policy=policy)
 
 
 def decide(
@@ -97,6 +105,15 @@ def decide_digest(
     """The rows of one agent's digest."""
     decision = digest(agent, agenda, context, rooms.policy, cause="timer", offset=offset, now=now)
     return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
+
+
+def decide_admin(
+    command: AdminCommand, directory: Directory, context: Context, rooms: Rooms, author: Author, *, fetch: Fetch, now: datetime
+) -> tuple[Rows, tuple[str, ...]]:
+    """What an admin's line writes, and what to tell him. ``rooms`` are those of the configuration. Raises ValueError."""
+    done = carry_out(command, directory, context, rooms.policy, author, now)
+    decision = Decision(spool_id=author.cause, disposition="apply", rows=done.rows, drafts=done.drafts, reasons=())
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now), done.said
 
 
 def _with_outbox(

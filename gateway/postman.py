@@ -2,6 +2,7 @@
 
 The next attempt is written down before the dialling, the outcome after it, both as journal frames;
 a crash between them leaves ``sending``, which start-up takes up again with the same Message-ID.
+Every way out has rounds of its own, so that a provider that is down holds up nobody else's mail.
 The postman keeps the undelivered part of the outbox in memory; the store is its truth.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -44,8 +47,12 @@ class Carrier(Protocol):
 class Ways:
     """A mailbox's mail leaves through its own provider, by envelope sender; all else by the default way."""
 
-    def __init__(self, default: Carrier, by_sender: Mapping[str, Carrier]) -> None:
-        self.default, self.by_sender = default, by_sender
+    def __init__(self, default: Carrier, by_sender: Mapping[str, Carrier] | None = None) -> None:
+        self.default, self.by_sender = default, by_sender or {}
+
+    def name(self, mail_from: str) -> str:
+        """Which way mail of this sender takes; '' is the default."""
+        return mail_from if mail_from in self.by_sender else ""
 
     async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str) -> SendResult:
         return await self.by_sender.get(mail_from, self.default).send(mail_from, rcpt_to, raw, name)
@@ -55,10 +62,12 @@ class Ways:
 
 
 class Postman:
-    def __init__(self, books: Bookkeeper, carrier: Carrier, rooms: Rooms) -> None:
-        self.books, self.carrier, self.rooms = books, carrier, rooms
+    def __init__(self, books: Bookkeeper, ways: Ways, rooms: Rooms) -> None:
+        self.books, self.ways, self.rooms = books, ways, rooms
         self._due: list[tuple[datetime, int]] = []
         self._states: dict[int, Delivery] = {}
+        self._waiting: dict[str, deque[Delivery]] = defaultdict(deque)  # due, by their way
+        self._at_work: dict[str, asyncio.Task[None]] = {}               # by way
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stopping = False
@@ -93,7 +102,7 @@ class Postman:
         while not self._stopping:
             batch = self._next()
             if batch:
-                await self._round(batch)
+                await self._sort(batch)
                 continue
             self._wake.clear()
             pause = (self._due[0][0] - datetime.now(UTC)).total_seconds() if self._due else 3600.0
@@ -101,7 +110,8 @@ class Postman:
                 await asyncio.wait_for(self._wake.wait(), max(0.0, min(pause, 3600.0)))
             except TimeoutError:
                 pass
-        await self.carrier.close()
+        await asyncio.gather(*self._at_work.values())   # the rounds in hand, or the error that one ended with
+        await self.ways.close()
 
     def _next(self) -> list[Delivery]:
         now = datetime.now(UTC)
@@ -112,6 +122,34 @@ class Postman:
             if state is not None and state.next_at <= now:
                 batch.append(state)
         return batch
+
+    async def _sort(self, batch: list[Delivery]) -> None:
+        """Put what is due behind what waits for the same way, and let every way get on with it."""
+        mails: dict[int, OutboxRow] = {}
+        if self.ways.by_sender:
+            mails = await self.books.on_writer(self.books.store.outbox_rows, [s.outbox for s in batch])
+        for state in batch:
+            way = self.ways.name(mails[state.outbox].mail_from) if state.outbox in mails else ""
+            self._waiting[way].append(state)
+            self._go_on(way)
+
+    def _go_on(self, way: str) -> None:
+        if self._waiting[way] and way not in self._at_work and not self._stopping:
+            self._at_work[way] = asyncio.create_task(self._work(way))
+            self._at_work[way].add_done_callback(partial(self._rested, way))
+
+    async def _work(self, way: str) -> None:
+        waiting = self._waiting[way]
+        while waiting and not self._stopping:
+            await self._round([waiting.popleft() for _ in range(min(len(waiting), AT_ONCE))])
+
+    def _rested(self, way: str, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self.stop()     # journal or store refuse: ``run`` ends with that error
+            return
+        del self._at_work[way]
+        self._go_on(way)
+        self._wake.set()
 
     async def _round(self, batch: list[Delivery]) -> None:
         """Mark, send, write down the outcome; two frames for up to a hundred mails."""
@@ -153,13 +191,14 @@ class Postman:
         parts = [Rows(deliveries=tuple(new))]
         tickets = frozenset(t for s in news if (t := mails[s.outbox].ticket) is not None)
         if tickets:
+            rooms = self.rooms.under(self.books.policy(self.rooms.policy))
             needs = Needs(
-                tickets=tickets, addresses=frozenset(agent.address for agent in self.rooms.policy.agents),
+                tickets=tickets, addresses=frozenset(agent.address for agent in rooms.policy.agents),
                 outbox=frozenset(s.outbox for s in news),
             )
             context = self.books.store.load(needs, now)
             for state in news:
-                rows = decide_unsent(mails[state.outbox], state, context, self.rooms, fetch=self.books.fetch, now=now)
+                rows = decide_unsent(mails[state.outbox], state, context, rooms, fetch=self.books.fetch, now=now)
                 context = absorb(context, rows)
                 parts.append(rows)
             # Told: that must be in the same frame as the word itself.
@@ -175,7 +214,7 @@ class Postman:
         async with gate:
             try:
                 raw = await asyncio.to_thread(assemble, mail, self.books.fetch)
-                return await self.carrier.send(mail.mail_from, mail.rcpt_to, raw, f"{mail.id:012d}")
+                return await self.ways.send(mail.mail_from, mail.rcpt_to, raw, f"{mail.id:012d}")
             except Exception as error:  # one unsendable mail must not stop the others
                 log.exception("unsendable", outbox=mail.id)
                 return SendResult(outcome="deferred", reply=f"could not be sent: {type(error).__name__}")

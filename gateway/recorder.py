@@ -52,8 +52,8 @@ class Recorder:
 
     def record(self, lot: Lot) -> Tally:
         """Store what is new in the lot. Raises StateError as ``Bookkeeper.write`` does."""
-        now = datetime.now(UTC)
-        context = own(self.books.store.load(_needs(lot, self.policy), now))
+        now, policy = datetime.now(UTC), self.books.policy(self.policy)
+        context = own(self.books.store.load(_needs(lot, policy), now))
         past: dict[int, Past] = {}
         done: list[Recorded] = []
         failed: list[tuple[str, str]] = []
@@ -61,7 +61,7 @@ class Recorder:
             missing = {n for n in touched(conversation, context) if n not in past}
             past |= self.books.store.pasts(missing)
             try:
-                one = record(conversation, context, past, policy=self.policy, plan=lot.plan, now=now)
+                one = record(conversation, context, past, policy=policy, plan=lot.plan, now=now)
             except MailwicketError:
                 raise
             except Exception as error:  # a bug must not stop the conversations behind it

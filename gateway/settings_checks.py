@@ -22,6 +22,7 @@ from gateway.core.address import domain, local
 from gateway.core.command_line import BY_WORD, parse_action
 from gateway.core.command_value import fold
 from gateway.core.policy import Field, Rule
+from gateway.core.sides import PUBLIC_PROVIDERS
 from gateway.errors import Problem
 from gateway.settings_file import Document, Row
 from gateway.settings_kinds import Endpoint, did_you_mean
@@ -41,7 +42,10 @@ def _somebody(doc: Document) -> Iterator[Problem]:
 
 def _unique(doc: Document) -> Iterator[Problem]:
     """Names within their section; addresses over queues and agents, because a mail has one reader."""
-    for section, key in (("relay", "name"), ("queue", "name"), ("agent", "login"), ("mailbox", "name"), ("mailbox", "queue")):
+    for section, key in (
+        ("relay", "name"), ("queue", "name"), ("agent", "login"), ("mailbox", "name"), ("mailbox", "queue"), ("team", "name"),
+        ("organisation", "name"),
+    ):
         seen: dict[str, str] = {}
         for place, name in doc.each(section, key):
             if name in seen:
@@ -56,7 +60,7 @@ def _unique(doc: Document) -> Iterator[Problem]:
 
 
 def _empty_lists(doc: Document) -> Iterator[Problem]:
-    for section, key in (("queue", "address"), ("agent", "address"), ("relay", "networks")):
+    for section, key in (("queue", "address"), ("agent", "address"), ("relay", "networks"), ("organisation", "domains")):
         yield from (
             doc.problem(place, "name at least one", []) for place, v in doc.each(section, key) if not v
         )
@@ -64,12 +68,29 @@ def _empty_lists(doc: Document) -> Iterator[Problem]:
 
 def _queue_agents(doc: Document) -> Iterator[Problem]:
     logins = [login for _, login in doc.each("agent", "login")]
-    for place, names in doc.each("queue", "agents"):
+    for place, names in (*doc.each("queue", "agents"), *doc.each("team", "members")):
         for name in names:
             if name not in logins:
                 yield doc.problem(
                     place, f"no [[agent]] has the login {name}; {did_you_mean(name, logins)}", name
                 )
+    queues = [name for _, name in doc.each("queue", "name")]
+    for place, named in doc.each("agent", "queues"):
+        for name, _ in named:
+            if name not in queues:
+                yield doc.problem(place, f"no [[queue]] has that name; {did_you_mean(name, queues)}", name)
+
+
+def _organisations(doc: Document) -> Iterator[Problem]:
+    """A domain has one owner, and not half the world in it: shared tickets would be everybody's."""
+    taken: dict[str, str] = {}
+    for place, domains in doc.each("organisation", "domains"):
+        for one in domains:
+            if one in PUBLIC_PROVIDERS:
+                yield doc.problem(place, "is a mail provider of everybody; name domains of the company's own", one)
+            if one in taken:
+                yield doc.problem(place, f"already stands in {taken[one]}; a domain has one owner", one)
+            taken.setdefault(one, place)
 
 
 def _reply_domain(doc: Document) -> Iterator[Problem]:
@@ -334,6 +355,7 @@ CHECKS: tuple[Check, ...] = (
     _empty_lists,
     _unique,
     _queue_agents,
+    _organisations,
     _reply_domain,
     _mailboxes,
     _relays,

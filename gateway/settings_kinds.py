@@ -248,11 +248,19 @@ def _many(one: Callable[[Any], Any], example: str) -> Callable[[Any], tuple[Any,
 
 _login = _matching(r"[a-z0-9][a-z0-9._-]{0,39}", "anna", "use at most 40 of a-z, 0-9, dot, dash, underscore")
 
+
+def _queue_role(value: Any) -> tuple[str, str]:
+    """billing, or billing=light."""
+    queue, equals, role = _string(value, "billing=light").partition("=")
+    return _login(queue), _choice(("none", "light", "agent", "lead"))(role) if equals else ""
+
+
 TEXT = Kind(words="text", read=_text)
 SQL = Kind(words="SQL expression", read=_sql)
 KEY = Kind(words="2-10 capitals", read=_matching(r"[A-Z][A-Z0-9]{1,9}", "ABC", "use 2 to 10 of A-Z and 0-9"))
 LOGIN = Kind(words="login", read=_login)
 LOGINS = Kind(words="list of logins", read=_many(_login, "anna"))
+QUEUE_ROLES = Kind(words="list of queues, queue=role", read=_many(_queue_role, "billing=light"))
 NAME = Kind(words="name", read=_login)
 _word = _matching(r"[^\W\d_][\w.-]{0,39}", "customer-number", "begin with a letter; use at most 40 letters, digits, dots, dashes")
 WORD = Kind(words="word", read=_word)

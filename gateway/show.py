@@ -104,6 +104,14 @@ def _unusual(value: object) -> str:
     return "" if text == "normal" else text
 
 
+def _listed(value: object) -> str:
+    return ", ".join(map(clean, value)) if isinstance(value, list) else clean(value)
+
+
+def _by_queue(value: object) -> str:
+    return ", ".join(f"{clean(k)} ({clean(v)})" for k, v in value.items()) if isinstance(value, dict) else clean(value)
+
+
 _TICKETS = (
     Column(field="key", title="key"),
     Column(field="status", title="status", style=True),
@@ -141,6 +149,25 @@ _SPOOL = (
     Column(field="from", title="from", most=40),
     Column(field="to", title="to", most=40),
     Column(field="why", title="why"),
+)
+_AGENTS = (
+    Column(field="login", title="login"),
+    Column(field="name", title="name", most=30),
+    Column(field="address", title="address", words=_listed, most=60),
+    Column(field="role", title="role"),
+    Column(field="queues", title="queues", words=_by_queue, most=60),
+    Column(field="source", title="changed in", room=100),
+)
+_TEAMS = (
+    Column(field="team", title="team"),
+    Column(field="members", title="members", words=_listed),
+    Column(field="source", title="changed in", room=100),
+)
+_ORGANISATIONS = (
+    Column(field="organisation", title="organisation", most=40),
+    Column(field="domains", title="domains", words=_listed),
+    Column(field="shared", title="shared"),
+    Column(field="source", title="changed in", room=100),
 )
 
 
@@ -213,6 +240,21 @@ def outbox(rows: Iterable[Row]) -> RenderableType:
 def suppressed(rows: Iterable[Row]) -> RenderableType:
     """{"address","since","status","cause","agent"}"""
     return _Listing(rows, _SUPPRESSED, "We write to everybody.")
+
+
+def agents(rows: Iterable[Row]) -> RenderableType:
+    """{"login","name","address","role","queues","language","source"}"""
+    return _Listing(rows, _AGENTS, "No agents.")
+
+
+def teams(rows: Iterable[Row]) -> RenderableType:
+    """{"team","members","source"}"""
+    return _Listing(rows, _TEAMS, "No teams.")
+
+
+def organisations(rows: Iterable[Row]) -> RenderableType:
+    """{"organisation","domains","shared","source"}"""
+    return _Listing(rows, _ORGANISATIONS, "No organisations.")
 
 
 def spool(rows: Iterable[Row]) -> RenderableType:

@@ -48,11 +48,12 @@ class Waker:
         due = self.books.store.due(now, MOST)
         if not due:
             return 0
-        addresses = frozenset(agent.address for agent in self.rooms.policy.agents)
+        rooms = self.rooms.under(self.books.policy(self.rooms.policy))
+        addresses = frozenset(agent.address for agent in rooms.policy.agents)
         context = self.books.store.load(Needs(tickets=frozenset(due), addresses=addresses), now)
         parts: list[Rows] = []
         for ticket in due:
-            rows = decide_woken(ticket, context, self.rooms, fetch=self.books.fetch, now=now)
+            rows = decide_woken(ticket, context, rooms, fetch=self.books.fetch, now=now)
             context = absorb(context, rows)
             parts.append(rows)
         self.books.write(joined(parts), {}, now=now, cause=CAUSE)

@@ -18,6 +18,9 @@ from typing import Any
 from gateway.core import lifecycle
 from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
+from gateway.core.admin import parse_admin
+from gateway.core.admin_act import addresses_of, holders
+from gateway.core.clerk import Author
 from gateway.core.context import (
     AUTOMATIC,
     AutoSent,
@@ -32,6 +35,7 @@ from gateway.core.context import (
 )
 from gateway.core.control_lines import addresses_in
 from gateway.core.decision import Decision
+from gateway.core.directory import Directory, effective, fold
 from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
 from gateway.core.rows import Event, Message, OutboxRow, Rows, Ticket
@@ -41,7 +45,7 @@ from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
 from gateway.mime.parse import parse
-from gateway.pipeline import Rooms, decide, decide_unsent, decide_woken, joined
+from gateway.pipeline import Rooms, decide, decide_admin, decide_unsent, decide_woken, joined
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -49,6 +53,7 @@ SUPPORT, BILLING = "support@acme.example", "billing@acme.example"
 ANNA, BERT, CARO = "anna@acme.example", "bert@acme.example", "caro@acme.example"
 ANN, DAN, EVE = "ann@cust.example", "dan@cust.example", "eve@evil.example"
 REPLY_DOMAIN = "reply.acme.example"
+OPERATOR = Author(kind="operator", person=None, cause="operator:1000")
 TEMPLATES = Path(__file__).resolve().parents[1] / "gateway" / "templates"
 
 POLICY = Policy(
@@ -151,10 +156,37 @@ class Desk:
     all: Rows = field(default_factory=Rows)
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
+    directory: Directory = field(default_factory=Directory)
+    configured: Policy | None = None    # the policy without the directory, once an admin has spoken
 
     @property
     def rooms(self) -> Rooms:
-        return rooms_of(self.policy)
+        return rooms_of(self.configured or self.policy).under(self.policy)
+
+    # --- People ---
+
+    def admin(self, line: str, author: Author | None = None) -> tuple[Outcome, tuple[str, ...]]:
+        """Carry out an admin's line, and what the admin is told. Raises ValueError as it does."""
+        self.configured = self.configured or self.policy
+        self.now += MINUTE
+        command = parse_admin(line)
+        agents = {a.address for a in self.policy.agents}
+        held = {t.id for t in self.tickets.values() if t.assignee in set(holders(command, self.directory))}
+        context = replace(
+            self.context(Needs(addresses=addresses_of(command) | agents)), tickets={n: self.tickets[n] for n in held},
+            subjects={t.ticket: t.subject for t in self.all.ticket_texts if t.ticket in held},
+        )
+        rows, said = decide_admin(
+            command, self.directory, context, self.rooms.under(self.configured), author or OPERATOR,
+            fetch=lambda i, _: self.raws[i], now=self.now,
+        )
+        outcome = self._keep(rows, [])
+        self.directory = Directory(
+            folded=fold(self.all.directory_events), names={n.entry: n for n in self.all.directory_names},
+            addresses={p.id: p.address for p in self.all.persons},
+        )
+        self.policy = effective(self.configured, self.directory)
+        return outcome, said
 
     # --- Mail in ---
 

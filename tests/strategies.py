@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 from gateway.core.lifecycle import apply
 from gateway.core.rows import (
     Addressee,
@@ -135,6 +136,15 @@ class Story:
                 person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,
                 revived_at=self.now if message.id % 2 else None, revived_by="operator:0" if message.id % 2 else None,
             ),) if message.id % 3 == 0 else (),
+            directory_names=(
+                DirectoryName(entry=1 + message.id % 2, kind="agent", name=f"agent{message.id % 2}", label=author.name),
+            ) if message.id % 3 == 0 else (),
+            directory_events=(
+                DirectoryEvent(
+                    seq=message.id, at=self.now, recorded_at=self.now, kind="agent_added", actor_kind="operator", actor=None,
+                    cause="operator:0", entry=1 + message.id % 2, person=None, other=None, queue=None, value="lead",
+                ),
+            ) if message.id % 3 == 0 else (),
             processed=(Processed(
                 spool_id=message.spool_id, delivery_key=f"key{message.id}", disposition=message.disposition,
                 message=message.id, at=self.now,

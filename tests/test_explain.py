@@ -70,7 +70,7 @@ async def test_a_running_gateway_explains_with_the_tickets_it_has(
     (tmp_path / "mail.eml").write_bytes(MAIL.encode())
     known = config(tmp_path)
     async with desk(known) as gateway, asyncio.timeout(30):
-        port = gateway.doors["smtp"].port
+        port = int(gateway.doors["smtp"])
         first = "From: joerg@cust.example\r\nTo: support@acme.example\r\nSubject: Printer\r\nMessage-ID: <1@cust.example>\r\n\r\nSmoke.\r\n"
         await aiosmtplib.send(first.encode(), sender="joerg@cust.example", recipients=["support@acme.example"], hostname="127.0.0.1", port=port, start_tls=False)
         while not list((tmp_path / "out" / "new").glob("*")):

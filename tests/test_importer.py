@@ -197,7 +197,7 @@ async def test_a_desk_at_work_takes_it_beside_its_mail_only_if_it_is_told_so_and
     sources = write(tmp_path)
     async with desk(config) as gateway, asyncio.timeout(60):
         first = b"From: ann@cust.example\r\nTo: support@acme.example\r\nSubject: Live\r\nMessage-ID: <live@x.example>\r\n\r\nHello.\r\n"
-        await aiosmtplib.send(first, sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=gateway.doors["smtp"].port, start_tls=False)
+        await aiosmtplib.send(first, sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=int(gateway.doors["smtp"]), start_tls=False)
         while len(list((tmp_path / "out" / "new").glob("*"))) < 3:
             await asyncio.sleep(0.05)
         with pytest.raises(StateError, match="1 ticket of its own.*--yes"):
@@ -234,7 +234,7 @@ def test_a_customer_goes_on_where_the_archive_ended(
         async with desk(config) as gateway, asyncio.timeout(60):
             for name in ("fresh", "stale"):
                 raw = f"From: {ANN}\r\nTo: {SUPPORT}\r\nSubject: And?\r\nMessage-ID: <{name}-2@x.example>\r\nIn-Reply-To: <{name}@x.example>\r\n\r\nWell?\r\n"
-                await aiosmtplib.send(raw.encode(), sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=gateway.doors["smtp"].port, start_tls=False)
+                await aiosmtplib.send(raw.encode(), sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=int(gateway.doors["smtp"]), start_tls=False)
             while True:
                 rows = await asyncio.to_thread(lambda: list(ask(config.control_socket, "tickets", {})))
                 if sum(r["messages"] for r in rows) == 4:
@@ -256,7 +256,7 @@ async def test_years_that_were_imported_within_the_hour_are_no_flood(
     await asyncio.to_thread(lambda: imported(config, [str(tmp_path / "box")], capsys=capsys))
     async with desk(config) as gateway, asyncio.timeout(60):
         raw = f"From: {ANN}\r\nTo: {SUPPORT}\r\nSubject: Today\r\nMessage-ID: <today@x.example>\r\n\r\nHello.\r\n".encode()
-        await aiosmtplib.send(raw, sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=gateway.doors["smtp"].port, start_tls=False)
+        await aiosmtplib.send(raw, sender=ANN, recipients=[SUPPORT], hostname="127.0.0.1", port=int(gateway.doors["smtp"]), start_tls=False)
         while not any(b"ann@cust.example" in p.read_bytes() for p in (tmp_path / "out" / "new").glob("*")):
             await asyncio.sleep(0.05)
         rows = await asyncio.to_thread(lambda: list(ask(config.control_socket, "tickets", {})))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ from gateway.core.rows import Delivery, OutboxRow, Rows
 from gateway.edge.journal import Journal
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
-from gateway.postman import Postman
+from gateway.errors import StateError
+from gateway.postman import Postman, Ways
 from tests.desk import ANN, ANNA, BERT, Desk, answered
 
 AT_DOOR = "450 4.2.0 come back later"
@@ -57,8 +59,21 @@ def kept(books: Bookkeeper, age: timedelta) -> tuple[Desk, OutboxRow]:
     return desk, answer
 
 
+class Silent(Road):
+    """A way out that does not answer before ``says_something``."""
+
+    def __init__(self) -> None:
+        super().__init__(SendResult("sent", "250 ok"))
+        self.says_something = asyncio.Event()
+
+    async def send(self, mail_from: str, rcpt_to: str, raw: bytes, name: str) -> SendResult:
+        self.tried.append(rcpt_to)
+        await self.says_something.wait()
+        return self.says
+
+
 def start(books: Bookkeeper, desk: Desk, road: Road) -> Postman:
-    postman = Postman(books, road, desk.rooms)
+    postman = Postman(books, Ways(road), desk.rooms)
     postman.take_up(books.store.undelivered())
     return postman
 
@@ -166,3 +181,31 @@ async def test_an_agents_dead_address_is_an_error_in_the_log_and_word_to_a_colle
         "bert at bert@acme.example: 5.1.1; correct [[agent]] address"
     ]
     assert ("undelivered", ANNA, "queued") in told(books)
+
+
+async def test_a_provider_that_is_silent_holds_up_nobody_elses_mail(books: Bookkeeper) -> None:
+    """Found in review: one dead mailbox provider held up all sending for as long as it was dialled."""
+    desk, answer = kept(books, timedelta(minutes=5))
+    other = next(s.row for s in desk.sent if s.row.rcpt_to == BERT)
+    waits = replace(books.store.deliveries([other.id])[other.id], state="queued", next_at=desk.now)
+    books.write(Rows(deliveries=(waits,)), {}, now=desk.now, cause="test")
+    silent, road = Silent(), Road(SendResult("sent", "250 ok"))
+    postman = Postman(books, Ways(road, {answer.mail_from: silent}), desk.rooms)
+    postman.take_up(books.store.undelivered())
+    running = asyncio.create_task(postman.run())
+    while not running.done() and books.ask(lambda: books.store.deliveries([other.id])[other.id]).state != "sent":
+        await asyncio.sleep(0.01)
+    assert (silent.tried, road.tried) == ([ANN], [BERT])
+    assert books.store.deliveries([answer.id])[answer.id].state == "sending"
+    silent.says_something.set()
+    postman.stop()
+    await running
+    assert books.store.deliveries([answer.id])[answer.id].state == "sent", "the round in hand is finished"
+
+
+async def test_a_journal_that_refuses_ends_the_postman(books: Bookkeeper) -> None:
+    desk, _ = kept(books, timedelta(minutes=5))
+    postman = start(books, desk, Road(SendResult("sent", "250 ok")))
+    books.journal.broken = "fsync failed"
+    with pytest.raises(StateError):
+        await asyncio.wait_for(postman.run(), 20)

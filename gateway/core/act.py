@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core import act_people, act_state, act_tickets, act_undo
+from gateway.core import act_people, act_state, act_tickets, act_undo, authority
 from gateway.core.act_state import first_answer, set_status
 from gateway.core.act_tickets import merge, split
 from gateway.core.actor import Actor, Refused
 from gateway.core.changes import changes
 from gateway.core.command_line import parse_action, row_of
-from gateway.core.command_table import rank
 from gateway.core.ledger import Ledger
 from gateway.core.model import Command, Level
 from gateway.core.policy import Policy
@@ -77,7 +76,8 @@ def perform(
     carried out by the caller.
     """
     every = tuple(commands)
-    refused = [(c.line, why) for c in every if (why := _forbidden(c, actor, level))]
+    queue = ledger.ticket(ticket).queue
+    refused = [(c.line, why) for c in every if (why := _forbidden(c, actor, level, queue))]
     scratch = ledger.fork()
     if not refused:
         refused = carry_out(every, ticket, scratch, actor, policy)
@@ -97,11 +97,12 @@ def too_low(commands: Iterable[Command], level: Level) -> list[Command]:
     return [c for c in commands if level < row_of(c.name).needed]
 
 
-def _forbidden(command: Command, actor: Actor, level: Level) -> str:
+def _forbidden(command: Command, actor: Actor, level: Level, queue: str) -> str:
     """Why this actor may not, '' if he may."""
     row = row_of(command.name)
-    if actor.agent is not None and rank(actor.agent.role) < rank(row.who):
-        return f"this is for {row.who}s; you are {actor.agent.role} here"
+    role = actor.agent.role_in(queue) if actor.agent is not None else "admin"
+    if not authority.may(row.who, role):
+        return f"this is for {row.who}s; you are {role or 'nobody'} here"
     if too_low([command], level):
         return f"this needs a sender proven at level {row.needed}; yours is {level}"
     return ""

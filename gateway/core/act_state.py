@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from gateway.core import authority
 from gateway.core.actor import Actor, Refused, change, note
 from gateway.core.command_value import choice, fold
 from gateway.core.ledger import Ledger
@@ -53,8 +54,9 @@ def assign(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy)
         if agent is None and any(q.name == args for q in policy.queues):
             group(ledger, ticket, args, actor, policy)
             args = "none"
-    if agent is None and args != "none":
-        raise Refused("agents are " + ", ".join(a.login for a in policy.agents) + ", or me, or none")
+    able = authority.assignable(ledger.ticket(ticket).queue, policy)
+    if args != "none" and (agent is None or agent.login not in able):
+        raise Refused("agents are " + ", ".join(able) + ", or me, or none")
     after = str(ledger.person(agent.address, agent.name)) if agent else None
     held = ledger.ticket(ticket).assignee
     change(ledger, ticket, "assignee", actor, str(held) if held is not None else None, after)

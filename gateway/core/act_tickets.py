@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gateway.core import authority
 from gateway.core.actor import Actor, Refused, note
 from gateway.core.command_table import OTHER_SIDE
 from gateway.core.ledger import Ledger
@@ -13,7 +14,7 @@ from gateway.core.subject import ticket_subject
 
 
 def merge_into(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    merge(ledger, ticket, _other(ledger, ticket, args, policy, "#merge"), actor)
+    merge(ledger, ticket, _other(ledger, ticket, args, actor, policy, "#merge"), actor)
 
 
 def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
@@ -29,11 +30,11 @@ def merge(ledger: Ledger, ticket: int, into: int, actor: Actor) -> None:
 
 def link(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
     relation, _, named = args.partition(" ")
-    tie(ledger, ticket, _other(ledger, ticket, named, policy, "#link blocks"), relation, actor, stands=True)
+    tie(ledger, ticket, _other(ledger, ticket, named, actor, policy, "#link blocks"), relation, actor, stands=True)
 
 
 def unlink(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
-    other = _other(ledger, ticket, args, policy, "#unlink")
+    other = _other(ledger, ticket, args, actor, policy, "#unlink")
     relations = [row.relation for row in ledger.links(ticket) if row.other == other]
     if not relations:
         tied = ", ".join(f"{policy.key}-{row.other}" for row in ledger.links(ticket))
@@ -79,13 +80,13 @@ def split(ledger: Ledger, ticket: int, subject: str, answered: int | None, actor
     return new
 
 
-def _other(ledger: Ledger, ticket: int, named: str, policy: Policy, example: str) -> int:
+def _other(ledger: Ledger, ticket: int, named: str, actor: Actor, policy: Policy, example: str) -> int:
     """The living ticket that is named; not this one."""
     found = re.fullmatch(rf"(?:{re.escape(policy.key)}-)?(\d{{1,15}})", named.strip(), re.IGNORECASE)
     if found is None:
         raise Refused(f"{example} {policy.key}-123")
     other = ledger.living(int(found.group(1)))
-    if other is None:
+    if other is None or not authority.sees(actor.agent, other.queue):
         raise Refused(f"{policy.key}-{found.group(1)} is not a ticket here")
     if other.id == ticket:
         raise Refused(f"{policy.key}-{other.id} is this ticket")

@@ -18,7 +18,7 @@ from gateway.core.act_people import set_role
 from gateway.core.act_state import set_field
 from gateway.core.act_tickets import tie
 from gateway.core.actor import Actor, Refused, change, note
-from gateway.core.command_table import rank
+from gateway.core.authority import may
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import fold
 from gateway.core.model import EventKind, Role
@@ -52,7 +52,7 @@ def undo(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -
     if any(e.kind == "undone" and e.after == mark for e in events):
         raise Refused("it was taken back already")
     if any(e.actor != actor.person for e in mine if e.kind in TAKEN_BACK and e.actor_kind == "agent") and (
-        actor.agent is None or rank(actor.agent.role) < rank("lead")
+        actor.agent is None or not may("lead", actor.agent.role_in(ledger.ticket(ticket).queue))
     ):
         raise Refused("a colleague wrote it; a lead may take it back")
     if any(e.kind == "created" for e in mine):

@@ -19,8 +19,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 
 from gateway.errors import AddressError
+
+_SHORT = 320     # characters; RFC 5321 §4.5.3.1 allows 64 + 1 + 255 octets
 
 _MAX_LOCAL = 64     # RFC 5321 §4.5.3.1.1
 _MAX_DOMAIN = 255   # RFC 5321 §4.5.3.1.2
@@ -82,6 +85,10 @@ def canonical(address: str) -> str:
     A character is folded only if that does not make it ASCII: neither a long s nor a full-width
     letter, a ligature or the Kelvin sign may ever stand for somebody's ASCII address.
     """
+    return _canonical_short(address) if len(address) <= _SHORT else _canonical(address)
+
+
+def _canonical(address: str) -> str:
     if address.isascii():
         folded = address.lower()
     else:
@@ -90,6 +97,10 @@ def canonical(address: str) -> str:
         folded = "".join(pieces)
     head, at, tail = folded.rpartition("@")
     return f"{head}{at}{tail.removesuffix('.')}"
+
+
+# One mail asks fifty times for the same few addresses. What is longer than any address is not kept.
+_canonical_short = lru_cache(maxsize=4096)(_canonical)
 
 
 def domain(address: str) -> str:

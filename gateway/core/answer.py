@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.core import act, relay, tell
+from gateway.core.authority import may
 from gateway.core.budget import why_no_automatic
 from gateway.core.case import Case, afresh, store
 from gateway.core.changes import changes
 from gateway.core.command import parse_block
-from gateway.core.command_table import light_words
+from gateway.core.command_line import row_of
 from gateway.core.context import StoredMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.leak import leftovers, newer_answer, ours_attached
@@ -32,7 +33,7 @@ from gateway.core.when import offset_of
 INTERNAL_QUESTION: Final = "question_note"
 # Why a mail is held -> may "#send" release it. The words for the agent are in the template held_notice.
 HOLDS: Final[dict[str, bool]] = {
-    "role": False,          # a light agent may write notes only
+    "role": False,          # a command that is for others (core/authority.py)
     "unproven": False,      # nothing proves that the agent wrote it
     "question": True,       # sent to a reply address, but it answers nothing of that ticket (ruling 3)
     INTERNAL_QUESTION: True,    # the same, and it is internal: released, it is a note
@@ -41,7 +42,6 @@ HOLDS: Final[dict[str, bool]] = {
     "leftover": False,      # text meant for agents still stands in it
     "stale": True,          # a colleague answered meanwhile (ruling 4)
 }
-LIGHT: Final = light_words()
 NOTICE_PAUSE = timedelta(hours=1)   # between notices about mail that was not proven (no mail bombs)
 
 
@@ -61,12 +61,16 @@ def _agent_mail(case: Case, agent: Agent, ticket: int) -> Decision:
     """``agent_mail`` of a proven agent, whether it is meant or only rehearsed."""
     if case.facts.block.suspects:
         return _hold(case, agent, "commands", case.facts.block.suspects)
-    names = {c.name for c in case.facts.block.commands}
-    internal = ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    role = agent.role_in(case.ledger.ticket(ticket).queue)
+    needs = {c.line: row_of(c.name).who for c in case.facts.block.commands}
+    if barred := [(line, who) for line, who in needs.items() if not may(who, role)]:
+        return _hold(case, agent, "role", barred)
+    names = _names(case)
+    internal = role == "light" or (
+        ("note" in names or case.facts.match.audience == "internal") and "public" not in names
+    )
     text = case.facts.block.text.strip()
     attached = _attached(case.spooled.mail.parts)
-    if agent.role == "light" and not (names <= LIGHT and (internal or (names and not text and not attached))):
-        return _hold(case, agent, "role")
     if case.facts.token_without_proof:
         return _hold(case, agent, INTERNAL_QUESTION if internal else "question")
     if "send" in names:
@@ -102,6 +106,8 @@ def _carry_out(
     drafts, refused, changed = _do(case, agent, ticket, content, internal, commands)
     if refused:
         return _hold(afresh(case), agent, "commands", refused)
+    if posted and internal and not ("note" in _names(case) or case.facts.match.audience == "internal"):
+        drafts += _noted(case, agent, ticket, message)
     case.ledger.why("posted", ("note" if internal else "public answer") if posted else "commands only, no message")
     return store(
         case, "apply", ticket=ticket, message=message, is_public=posted and not internal, text=text,
@@ -170,6 +176,20 @@ def _hand_over(case: Case, agent: Agent, before: Ticket) -> list[Draft]:
     return relay.handed(
         agents, before.id, last.message.id if last else 0, last, case.shown_author(), ledger, case.policy, to_queue=moved
     )
+
+
+def _names(case: Case) -> set[str]:
+    return {c.name for c in case.facts.block.commands}
+
+
+def _noted(case: Case, agent: Agent, ticket: int, message: int) -> list[Draft]:
+    """A light agent hears that what looks like an answer to the customer has stayed inside."""
+    case.ledger.why("noted", f"{agent.login} may write notes only: the answer is one")
+    if why_no_automatic(agent.address, ticket, case.context, case.policy, case.ledger.now) is not None:
+        return []
+    return [relay.answer_agent(
+        "result", agent, case.facts, case.spooled.mail, message, case.ledger, case.policy, template="noted"
+    )]
 
 
 def _attached(parts: Iterable[Part | Attachment]) -> bool:

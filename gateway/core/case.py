@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.core import relay, suppress
 from gateway.core.address import canonical
+from gateway.core.authority import sees
 from gateway.core.context import Context
 from gateway.core.decision import Decision, Draft, PartRef
 from gateway.core.identity import PROVES_SENDER
@@ -30,6 +31,7 @@ from gateway.core.rows import (
     MessageText,
     Processed,
     SentId,
+    Ticket,
 )
 from gateway.core.subject import header_text
 from gateway.core.token import read_message_id
@@ -74,6 +76,12 @@ class Case:
         identity, agent = self.facts.identity, self.agent
         name = agent.name if agent is not None and identity.level >= 3 else header_text(identity.name, 80)
         return Author(person=self.author(), name=name, address=identity.address)
+
+    def is_colleague(self, ticket: Ticket) -> bool:
+        """The writer is proven to be of the requester's organisation, which shares its tickets."""
+        proven = self.agent is None and self.facts.identity.level in PROVES_SENDER
+        requester = self.ledger.address(ticket.requester or 0)
+        return proven and self.policy.colleagues(self.facts.identity.address, requester)
 
     def unproven(self) -> str:
         """What agents are warned of: a name or a number that anybody may write, and nothing behind it."""
@@ -124,8 +132,8 @@ def case_of(
 
 
 def is_agents(case: Case) -> bool:
-    """An agent's own mail on a ticket, unless he is the customer there."""
-    if case.agent is None or case.ticket is None:
+    """An agent's own mail on a ticket, unless he is the customer there, or the queue is hidden from him."""
+    if case.agent is None or case.ticket is None or not sees(case.agent, case.ledger.ticket(case.ticket).queue):
         return False
     person = case.context.person_ids.get(case.facts.identity.address)
     followers = case.context.participants.get(case.ticket, ())

@@ -61,9 +61,17 @@ class _Look:
     bounce_address: bool
 
     @cached_property
+    def _first(self) -> dict[str, str]:
+        return dict(reversed(self.mail.headers))
+
+    def header(self, name: str) -> str:
+        """First value of header ``name`` (lower case), or ''."""
+        return self._first.get(name, "")
+
+    @cached_property
     def auto(self) -> str:
         """The keyword of Auto-Submitted (RFC 3834 §5), folded, without comments and parameters."""
-        return _COMMENT.sub(" ", self.mail.header("auto-submitted")).partition(";")[0].strip().casefold()
+        return _COMMENT.sub(" ", self.header("auto-submitted")).partition(";")[0].strip().casefold()
 
     @cached_property
     def precedence(self) -> frozenset[str]:
@@ -84,7 +92,7 @@ class _Look:
     def null_path(self) -> bool:
         """The mail came with ``<>``. Where there was no SMTP only a Return-Path header can say so."""
         smtp = self.envelope.channel in ("smtp", "lmtp")
-        return (smtp and self.envelope.mail_from is None) or self.mail.header("return-path").strip() == "<>"
+        return (smtp and self.envelope.mail_from is None) or self.header("return-path").strip() == "<>"
 
     @cached_property
     def replies(self) -> str:
@@ -93,25 +101,25 @@ class _Look:
             return "Auto-Submitted: auto-replied"
         if self.precedence & {"auto_reply", "autoreply"}:
             return "Precedence: auto_reply"
-        return next((name for name in REPLY_HEADERS if _says(self.mail.header(name))), "")
+        return next((name for name in REPLY_HEADERS if _says(self.header(name))), "")
 
     @cached_property
     def generated(self) -> str:
         """Why a machine wrote this unasked (RFC 3834 §5.1: any keyword but these); '' if it did not."""
         if self.auto not in ("", "no", "auto-forwarded", "auto-replied"):
             return f"Auto-Submitted: {self.auto[:40]}"
-        return next((name for name in MACHINE_HEADERS if _says(self.mail.header(name))), "")
+        return next((name for name in MACHINE_HEADERS if _says(self.header(name))), "")
 
     @cached_property
     def bulk(self) -> str:
         for word in sorted(self.precedence & {"bulk", "list", "junk"}):
             return f"Precedence: {word}"
-        return next((name for name in LIST_HEADERS if self.mail.header(name).strip()), "")
+        return next((name for name in LIST_HEADERS if self.header(name).strip()), "")
 
     @cached_property
     def listed(self) -> bool:
         """It came through a mailing list, and answers nobody in particular."""
-        return any(self.mail.header(name).strip() for name in ("list-id", "list-post", "x-beenthere", "x-mailing-list"))
+        return any(self.header(name).strip() for name in ("list-id", "list-post", "x-beenthere", "x-mailing-list"))
 
     @cached_property
     def says_absent(self) -> bool:
@@ -122,12 +130,12 @@ class _Look:
     @cached_property
     def away(self) -> str:
         """Why it reads like an absence notice; proves nothing alone."""
-        field = self.mail.header("auto-submitted").casefold()
+        field = self.header("auto-submitted").casefold()
         if "vacation" in field:
             return "vacation"
         if self.auto == "auto-replied" and "owner-email" in field:
             return "its writer's own script (RFC 5436 §2.7.1)"
-        if self.mail.header("x-ms-exchange-inbox-rules-loop"):
+        if self.header("x-ms-exchange-inbox-rules-loop"):
             return "X-MS-Exchange-Inbox-Rules-Loop"
         if AWAY.match(self.subject):
             return "an absence in the subject"
@@ -152,7 +160,7 @@ def _complaint(look: _Look) -> str:
     mail = look.mail
     if mail.report_type.casefold() == "feedback-report":
         return "a feedback report (RFC 5965)"
-    if _says(mail.header("x-apple-unsubscribe")):
+    if _says(look.header("x-apple-unsubscribe")):
         return "its reader's mail program unsubscribes"
     returns = any(part.content_type in ("message/rfc822", "text/rfc822-headers") for part in mail.parts)
     return "a complaint in the subject, with the mail" if returns and COMPLAINT.match(look.subject) else ""
@@ -173,7 +181,7 @@ def _report(look: _Look) -> str:
         return "a delivery report (RFC 3464)"
     if mail.dialect:            # read only where something besides the text hints at a machine (mime/told.py)
         return f"a delivery report in the words of {mail.dialect}"
-    return "X-Failed-Recipients" if mail.header("x-failed-recipients") else ""
+    return "X-Failed-Recipients" if look.header("x-failed-recipients") else ""
 
 
 def _challenge(look: _Look) -> str:
@@ -201,7 +209,7 @@ def _to_bounce_address(look: _Look) -> str:
 def _from_own_address(look: _Look) -> str:
     mail = look.mail
     addresses = {a.address for a in ((mail.sender,) if mail.sender else ()) + mail.reply_to}
-    addresses |= set(_ADDRESS.findall(mail.header("sender"))[:4])
+    addresses |= set(_ADDRESS.findall(look.header("sender"))[:4])
     mine = sorted({canonical(a) for a in addresses} & look.own_addresses)
     return f"From, Sender or Reply-To is our own {mine[0]}" if mine else ""
 
@@ -213,7 +221,7 @@ def _out_of_office(look: _Look) -> str:
     machine = machine or look.bulk or ("no return path" if look.null_path else "")
     if machine and look.away:
         return f"{machine}, and {look.away}"
-    if look.mail.header("x-auto-response-suppress") and look.away.startswith("X-MS-Exchange"):
+    if look.header("x-auto-response-suppress") and look.away.startswith("X-MS-Exchange"):
         return f"{look.away} and X-Auto-Response-Suppress"
     # Old vacation programs set no header at all: all three signs together, and only in an answer.
     plain = AWAY.match(look.subject) and look.says_absent and PROMISE.search(look.mail.text[:READ])

@@ -16,7 +16,6 @@ from typing import Final, Literal
 from gateway.core.model import Level
 
 Who = Literal["light", "agent", "lead", "admin"]
-ROLES: Final[tuple[Who, ...]] = ("light", "agent", "lead", "admin")     # each may what those before it may
 
 # Security §3.2 asks level 4 for merge, requester and split, or level 3 and a one-time confirmation. Until
 # mail can be held for a confirmation level 3 does; True makes the table's level the one that counts.
@@ -186,16 +185,6 @@ SORTS: Final[dict[str, str]] = {
     "vendor": "audience",
     "note": "audience", "public": "audience", "spam": "status", "restore": "status", "fwd": "requester",
 }
-
-
-def rank(role: str) -> int:
-    """The place of a role in ROLES."""
-    return ROLES.index(role)
-
-
-def light_words() -> frozenset[str]:
-    """The canonical names that a light agent may use."""
-    return frozenset(row.name for row in COMMANDS if row.who == "light")
 
 
 def help_lines(language: str, *, customer: bool = False) -> list[str]:

@@ -23,7 +23,7 @@ from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
 from gateway.core.flood import FLOOD, flooded
 from gateway.core.forwarded import forwarded, is_forwarded
 from gateway.core.identity import PROVES_SENDER
-from gateway.core.model import ActorKind, Command, Facts, Spooled
+from gateway.core.model import ActorKind, Command, Facts, Role, Spooled
 from gateway.core.policy import Policy
 from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
@@ -190,9 +190,11 @@ def _append(case: Case, state: Ticket) -> Decision:
         state.id, "customer_reply", actor=author, actor_kind=who, message=message, is_public=True, is_auto=is_auto
     )
     holder = _foreign_holder(case)
+    colleague = case.is_colleague(state)
     if author is not None:
-        ledger.join(state.id, author, "holder" if who == "collaborator" else "cc", actor=author, actor_kind=who)
-    outside = any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
+        role: Role = "holder" if who == "collaborator" and not colleague else "cc"
+        ledger.join(state.id, author, role, actor=author, actor_kind=who)
+    outside = not colleague and any(f.person == author and f.role == "holder" for f in ledger.followers(state.id))
     if state.status in WAITING and not is_auto and not outside and not customer.closes(orders):
         act.set_status(ledger, state.id, "open", act.Actor(kind=who, person=author))
     _obey(case, state, orders)

@@ -76,5 +76,7 @@ def _takes_part(case: Case, first: Message, into: Ticket, token: Token) -> bool:
 
 def _first_copy(case: Case) -> Message | None:
     """The stored message that this mail is a copy of, as it is now."""
+    if case.facts.copy_of is None:
+        return None
     found = [m for copies in case.context.copies.values() for m in copies if m.id == case.facts.copy_of]
     return found[-1] if found else None

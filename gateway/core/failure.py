@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.core import relay, suppress
+from gateway.core.authority import sees
 from gateway.core.context import Context, SentMail
 from gateway.core.decision import Decision, Draft
 from gateway.core.ledger import Ledger
@@ -92,7 +93,7 @@ def writer(ticket: int, ledger: Ledger, policy: Policy) -> Agent | None:
     state = ledger.ticket(ticket)
     known = policy.agent_of_address(ledger.address(state.last_agent)) if state.last_agent is not None else None
     readers = relay.readers(state, ledger, policy)
-    return known or (readers[0] if readers else None)
+    return known if known is not None and sees(known, state.queue) else readers[0] if readers else None
 
 
 def _stop(sent: SentMail, ticket: int | None, report: Report, ledger: Ledger, policy: Policy) -> list[Draft]:
@@ -121,12 +122,15 @@ def _stop(sent: SentMail, ticket: int | None, report: Report, ledger: Ledger, po
 
 def _colleague(agent: Agent, ticket: int | None, ledger: Ledger, policy: Policy) -> Agent | None:
     """Who can set an agent's address right: leads and admins first, then those of the queue, then anybody."""
-    queue = policy.queue(ledger.ticket(ticket).queue).agents if ticket is not None else ()
+    name = ledger.ticket(ticket).queue if ticket is not None else policy.queues[0].name
+    queue = policy.queue(name).agents
+
     def rank(one: Agent) -> int:
         return 0 if one.role in ("lead", "admin") else 1 if one.login in queue else 2
 
     dead = {ledger.address(p) for p, row in ledger.context.suppressions.items() if row.revived_at is None}
-    return min((a for a in policy.agents if a.login != agent.login and a.address not in dead), key=rank, default=None)
+    fit = (a for a in policy.agents if a.login != agent.login and a.address not in dead and sees(a, name))
+    return min(fit, key=rank, default=None)
 
 
 def _said(reply: str, sent: SentMail, ledger: Ledger) -> Report:

@@ -54,6 +54,8 @@ def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: 
         return rung(1 if vouched else 0, whether)
     party = canonical(party_address)
     if not _belongs(address, party, policy):
+        if vouched and agent is None and policy.colleagues(address, party):
+            return rung(1, f"the reply address was made for {party}, a colleague; {whether}")
         return rung(2, f"the reply address was made for {party}, not for {address}")
     if not vouched:
         return rung(2, f"the reply address was made for {party}; {whether}")

@@ -48,8 +48,18 @@ EventKind = Literal[
     "delayed",          # a mail of ours is late; after = RFC 3463 status
     "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
     "revived",          # we write again to the person whose id is in after
-    "vendor_asked",     # a question went to a third party; after = person
     "vendor_asked", "vendor_answered",  # a question to a third party, a mail of theirs; after = person
+]
+DirectoryKind = Literal[
+    "agent_added",          # entry is an agent, or one again; value = role
+    "agent_left",
+    "agent_address_added", "agent_address_removed",     # person
+    "agent_role",           # value = role in ``queue``; without a queue, wherever none is named; none hides
+    "agent_language",       # value
+    "agent_renamed",        # his name is in DirectoryName
+    "team_added", "team_removed", "member_added", "member_removed",     # other = agent
+    "organisation_added", "organisation_removed", "domain_added", "domain_removed",     # other = domain
+    "organisation_shared",  # value = on or off
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[

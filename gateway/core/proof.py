@@ -5,6 +5,9 @@ under a Message-ID of its own. The copy in its Sent folder has both our mark and
 to our row (``Context.sent_ids``). Such an id may be guessable, so it proves something only for whom the
 mail was sent to.
 
+What was made for an agent dies with his role: of who left, or no longer sees the ticket's queue, it proves
+nothing. He is a stranger there.
+
 Limits: only the newest ``REFERENCES_READ`` references and the oldest are read.
 """
 
@@ -48,7 +51,23 @@ def named_ids(mail: Mail) -> Iterator[tuple[str, str]]:
 
 
 def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[Signed]:
-    """The ids of ours in the mail's order; rewritten ones only if the mail they were given to went to its sender."""
+    """The ids of ours in the mail's order; rewritten ones only if the mail they were given to went to its sender.
+
+    Beside what is dead the pseudo-root of its ticket proves nothing either: it stands in every mail of the thread.
+    """
+    found = [*_signed(spooled, context, policy)]
+    dead: list[Token | SignedId] = [s.said for s in found if _to_agent(s.said, context) and is_dead(s.said, context, policy)]
+    if not all(s.said.outbox for s in found):
+        dead += [t for t in tokens(spooled, policy) if t.role != "c" and is_dead(t, context, policy)]
+    gone = {living.id for made in dead if (living := context.living(made.ticket)) is not None}
+    for signed in found:
+        living = context.living(signed.said.ticket)
+        root = living is not None and not signed.said.outbox
+        if signed.said not in dead and not (root and living and living.id in gone):
+            yield signed
+
+
+def _signed(spooled: Spooled, context: Context, policy: Policy) -> Iterator[Signed]:
     for header, rfc_id in named_ids(spooled.mail):
         said = read_message_id(policy.keys, rfc_id, policy.host)
         if said is not None:
@@ -64,7 +83,8 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
     """The verified reply addresses among the recipients, in their order.
 
     Of mail fetched from a mailbox also those on To and Cc, since not every provider keeps the envelope, and our
-    signed id in In-Reply-To (only there: References may be a whole family's). ``context`` adds rewritten ids.
+    signed id in In-Reply-To (only there: References may be a whole family's). ``context`` adds rewritten ids, and takes
+    away what is dead.
     """
     mail, envelope = spooled.mail, spooled.envelope
     if envelope.sent:
@@ -73,7 +93,23 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
     if envelope.channel == "imap":
         found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
         found += [_as_token(said) for said in _answered(spooled, policy, context)]
-    return tuple(dict.fromkeys(token for token in found if token is not None))
+    known = dict.fromkeys(token for token in found if token is not None)
+    return tuple(t for t in known if context is None or t.role == "c" or not is_dead(t, context, policy))
+
+
+def is_dead(made: Token | SignedId, context: Context, policy: Policy) -> bool:
+    """Whether the agent for whom ``made`` was made is none now in the queue of its ticket."""
+    person, ticket = context.persons.get(made.party), context.living(made.ticket)
+    if person is None or ticket is None:
+        return False
+    agent = policy.agent_of_address(person.address)
+    return agent is None or agent.role_in(ticket.queue) is None
+
+
+def _to_agent(said: SignedId, context: Context) -> bool:
+    """Whether the mail of this id went to an agent as an agent. Automatic mail goes to both sides."""
+    sent = context.outbox.get(said.outbox)
+    return said.kind in ("n", "i") or (said.kind == "x" and sent is not None and sent.kind not in ("ack", "reply_rule"))
 
 
 def to_control(spooled: Spooled, policy: Policy, held: tuple[Token, ...]) -> bool:

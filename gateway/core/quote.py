@@ -257,7 +257,8 @@ def _header_start(lines: list[str], kinds: list[Kind], end: int, floor: int) -> 
 
 
 def _may_end(line: str) -> bool:
-    last = line[-40:].translate(UNSEEN).rstrip(" \t*_-")[-1:]
+    tail = line[-40:]
+    last = (tail if tail.isascii() else tail.translate(UNSEEN)).rstrip(" \t*_-")[-1:]
     dashed = line.rstrip()[-1:] == "-"
     return last in (":", "：") or ((dashed or last in ("e", "b", "t")) and "@" in line)
 

@@ -74,7 +74,7 @@ def readers(ticket: Ticket, ledger: Ledger, policy: Policy, *, but: Iterable[str
     """The agents a ticket concerns: its assignee, else all of its queue; without the addresses ``but``."""
     left_out = set(but)
     holder = policy.agent_of_address(ledger.address(ticket.assignee)) if ticket.assignee is not None else None
-    agents = [holder] if holder else [a for a in map(policy.agent, policy.queue(ticket.queue).agents) if a]
+    agents = [holder] if holder and holder.role_in(ticket.queue) else policy.told(ticket.queue)
     return [a for a in agents if not left_out & set(a.addresses)]
 
 

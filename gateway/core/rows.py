@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 from gateway.core.model import (
     ActorKind,
     Disposition,
@@ -302,3 +303,5 @@ class Rows:
     opt_outs: tuple[OptOut, ...] = ()
     listed: tuple[Listed, ...] = ()
     digest_runs: tuple[DigestRun, ...] = ()
+    directory_names: tuple[DirectoryName, ...] = ()
+    directory_events: tuple[DirectoryEvent, ...] = ()

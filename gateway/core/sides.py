@@ -21,9 +21,13 @@ from gateway.core.proof import ADDRESSES_READ
 
 # A desk whose agents write from there is not the home of everybody else who does.
 PUBLIC_PROVIDERS: Final = frozenset((
-    "aol.com", "fastmail.com", "gmail.com", "gmx.at", "gmx.ch", "gmx.de", "gmx.net", "googlemail.com", "hotmail.com", "icloud.com",
-    "live.com", "mac.com", "mail.ru", "mailbox.org", "me.com", "msn.com", "outlook.com", "posteo.de", "proton.me",
-    "protonmail.com", "qq.com", "t-online.de", "web.de", "yahoo.com", "yandex.ru", "zoho.com", "163.com",
+    "126.com", "163.com", "aol.com", "bluewin.ch", "fastmail.com", "free.fr", "freenet.de", "gmail.com", "gmx.at", "gmx.ch", "gmx.com",
+    "gmx.de", "gmx.net", "googlemail.com", "hey.com", "hotmail.com", "hotmail.co.uk", "hotmail.de", "hotmail.fr", "icloud.com",
+    "laposte.net", "libero.it", "live.com", "live.de", "mac.com", "mail.com", "mail.ru", "mailbox.org", "me.com", "msn.com",
+    "naver.com", "orange.fr", "outlook.com", "outlook.de", "outlook.fr", "pm.me", "posteo.de", "proton.me", "protonmail.com",
+    "qq.com", "rocketmail.com", "seznam.cz", "sfr.fr", "t-online.de", "tuta.com", "tutanota.com", "tutanota.de", "wanadoo.fr",
+    "web.de", "wp.pl", "yahoo.co.jp", "yahoo.co.uk", "yahoo.com", "yahoo.de", "yahoo.es", "yahoo.fr", "yahoo.it", "yandex.com",
+    "yandex.ru", "ymail.com", "zoho.com",
 ))
 # Classes in which a person speaks; bulk mail may, see ``is_person``.
 _NOT_POSTED: Final = ("", "no")

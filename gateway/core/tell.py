@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gateway.core import authority
 from gateway.core.changes import changes, moment
 from gateway.core.command_line import row_of
 from gateway.core.command_table import STATUSES, help_lines
@@ -59,9 +60,9 @@ def held_words(decision: Decision, language: str) -> list[str]:
 
 
 def sees(agent: Agent, ticket: Ticket, policy: Policy) -> bool:
-    """Whether this agent may read this ticket. Every queue is open to every agent, until queues have readers of
-    their own (issue 5, item 8); void tickets stay readable, so that #restore can be decided."""
-    return policy.agent(agent.login) is not None and any(q.name == ticket.queue for q in policy.queues)
+    """Whether this agent may read this ticket. Void ones stay readable, so that #restore can be decided."""
+    known = policy.agent(agent.login)
+    return known is not None and authority.sees(known, ticket.queue) and any(q.name == ticket.queue for q in policy.queues)
 
 
 def answers(

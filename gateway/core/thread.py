@@ -24,7 +24,7 @@ from gateway.core.context import Context
 from gateway.core.identity import PROVES_SENDER
 from gateway.core.model import Identity, SignedId, Spooled, ThreadMatch, Token
 from gateway.core.policy import Policy
-from gateway.core.proof import named_ids, signed_ids
+from gateway.core.proof import is_dead, named_ids, signed_ids, tokens
 from gateway.core.rows import MailId
 from gateway.core.subject import base_subject, keys_in
 
@@ -82,7 +82,7 @@ class _Search:
     """One mail against one context; each method is a step of the module's list."""
 
     def __init__(self, spooled: Spooled, identity: Identity, context: Context, policy: Policy) -> None:
-        self.mail, self.identity, self.context, self.policy = spooled.mail, identity, context, policy
+        self.spooled, self.mail, self.identity, self.context, self.policy = spooled, spooled.mail, identity, context, policy
         self.sent = spooled.envelope.sent
         found = ((s.header, s.said, _living(context, s.said.ticket)) for s in signed_ids(spooled, context, policy))
         self.signed = [(header, said, ticket) for header, said, ticket in found if ticket is not None]
@@ -127,10 +127,17 @@ class _Search:
             named, who = self.evidence[0], self.identity.address or "the sender"
             why = f"{named.why}, but {who} is not known to take part in it"
             return ThreadMatch(ticket=None, signal="none", why=why, possible=named.ticket)
+        if (dead := self._dead()) is not None:
+            why = f"reply address made for {self._person(dead.party)}, who is no agent there any more"
+            return ThreadMatch(ticket=None, signal="none", why=why, possible=_living(self.context, dead.ticket))
         if tokens and tokens[0].ticket:
             why = f"the reply address is of {self.policy.key}-{tokens[0].ticket}, which is unknown"
             return ThreadMatch(ticket=None, signal="none", why=why)
         return ThreadMatch(ticket=None, signal="none", why="nothing names a ticket")
+
+    def _dead(self) -> Token | None:
+        """A reply address that was an agent's and proves nothing any more: its ticket may be shown to agents."""
+        return next((t for t in tokens(self.spooled, self.policy) if t.role != "c" and is_dead(t, self.context, self.policy)), None)
 
     def _stored(self) -> Iterator[_Evidence]:
         """Step 3."""
@@ -159,7 +166,7 @@ class _Search:
         address = self.identity.address
         if not address or self.mail.ambiguous is not None:
             return ""
-        if self.identity.agent is not None and self.identity.level in PROVES_SENDER:
+        if self.identity.agent is not None and self.identity.level in PROVES_SENDER and self._sees(found.ticket):
             return "is an agent's"
         if self.sent:
             return "wrote it straight from the mailbox"
@@ -172,7 +179,18 @@ class _Search:
             # Of a mail that is here: an id that was merely referred to may be a bait for somebody on Cc.
             if found.seen and address in self.context.addressees.get(number, ()):
                 return "was written to on it"
-        return ""
+        return "is a colleague of its requester" if found.seen and self._is_colleague(found.ticket) else ""
+
+    def _sees(self, ticket: int) -> bool:
+        """To an agent from whom a queue is hidden, its tickets are strangers' tickets."""
+        return self.policy.may_see(self.identity.agent or "", self.context.tickets[ticket].queue)
+
+    def _is_colleague(self, ticket: int) -> bool:
+        """Of one organisation, which shares its tickets; and proven to be: From alone is anybody's."""
+        if self.identity.agent is not None or self.identity.level not in PROVES_SENDER:
+            return False
+        requester = self.context.persons.get(self.context.tickets[ticket].requester or 0)
+        return requester is not None and self.policy.colleagues(self.identity.address, requester.address)
 
     def _answered(self, ticket: int) -> SignedId | None:
         """The newest mail of ours on ``ticket`` that this mail answers."""

@@ -235,12 +235,14 @@ def _answered(match: ThreadMatch, context: Context) -> str | None:
 
 
 def _queue(envelope: Envelope, mail: Mail, match: ThreadMatch, context: Context, policy: Policy) -> Queue:
-    """The ticket's queue; for new mail the first queue among the recipients, then To, then Cc."""
+    """The ticket's queue; for new mail the first queue among the recipients, then To, then Cc; then that of a ticket
+    which was named without proof, as by the reply address of an agent who left."""
     if match.ticket is not None and match.ticket in context.tickets:
         return policy.queue(context.tickets[match.ticket].queue)
+    possible = context.tickets.get(match.possible or 0)
     addresses = (*envelope.rcpt_tos, *(a.address for a in (*mail.to, *mail.cc)))
     found = (policy.queue_of_address(canonical(a)) for a in addresses)
-    return next((q for q in found if q is not None), policy.queues[0])
+    return next((q for q in found if q is not None), policy.queue(possible.queue) if possible else policy.queues[0])
 
 
 def _copy_of(mail: Mail, identity: Identity, match: ThreadMatch, context: Context) -> int | None:

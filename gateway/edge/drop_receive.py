@@ -28,7 +28,8 @@ from gateway.core.address import canonical
 from gateway.core.model import Envelope
 from gateway.edge.header_trace import addresses, fields, mail_from
 from gateway.edge.room import Room, RoomLimits
-from gateway.edge.spool import Spool, SpoolId
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import SpoolId
 from gateway.errors import Temporary
 
 log = logging.getLogger(__name__)

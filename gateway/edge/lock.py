@@ -8,12 +8,16 @@ Limits: flock does not reach over NFS to other machines; a state directory belon
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Self
 
 from gateway.errors import AlreadyRunning, StateError
+
+_TRIES, _PAUSE = 20, 0.05
 
 
 class Lock:
@@ -26,7 +30,7 @@ class Lock:
     def __enter__(self) -> Self:
         fd = _open(self.path)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
             busy = _busy(self.path.parent, fd)
             os.close(fd)
@@ -35,6 +39,11 @@ class Lock:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
         return self
+
+    @property
+    def descriptor(self) -> int:
+        """For a child that shall hold the lock as long as it lives, too."""
+        return self._fd
 
     def __exit__(self, *_: object) -> None:
         # The file stays: removing it would let two processes lock two files of one name.
@@ -57,6 +66,15 @@ def held(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _lock(fd: int) -> None:
+    """Raises BlockingIOError if somebody holds it; children of one that was killed are given time to notice."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PAUSE)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _open(path: Path) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from gateway.edge.spool import Spool
+from gateway.edge.spool_in import Inlet
 from gateway.errors import Temporary
 
 _SPARE = 1.2
@@ -30,7 +30,7 @@ class RoomLimits:
 class Room:
     """Watches one spool. ``reserve`` tells the bytes that open connections may still send."""
 
-    def __init__(self, spool: Spool, limits: RoomLimits, reserve: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, spool: Inlet, limits: RoomLimits, reserve: Callable[[], int] = lambda: 0) -> None:
         self._spool, self._limits, self._reserve = spool, limits, reserve
         self._refusal: Temporary | None = None
         self._asked_at = float("-inf")

@@ -24,8 +24,8 @@ from aiosmtpd.smtp import SMTP, TLSSetupException
 from gateway.edge.durable import refusal
 from gateway.edge.smtp_data import PIECE
 from gateway.edge.smtp_settings import DoorSettings
-from gateway.edge.spool import Spool
 from gateway.edge.spool_commit import GroupCommit
+from gateway.edge.spool_in import Inlet
 from gateway.errors import SmtpError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Doorway(Protocol):
     @property
     def settings(self) -> DoorSettings: ...
     @property
-    def spool(self) -> Spool: ...
+    def spool(self) -> Inlet: ...
     @property
     def threads(self) -> Executor: ...
     @property

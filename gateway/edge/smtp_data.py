@@ -16,8 +16,8 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from gateway.core.model import Envelope
-from gateway.edge.spool import Spool, SpoolId, SpoolWriter
 from gateway.edge.spool_commit import GroupCommit
+from gateway.edge.spool_in import Inlet, SpoolId, SpoolWriter
 from gateway.errors import Permanent
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Intake:
     """
 
     def __init__(
-        self, spool: Spool, envelope: Envelope, threads: Executor, commits: GroupCommit, max_size: int
+        self, spool: Inlet, envelope: Envelope, threads: Executor, commits: GroupCommit, max_size: int
     ) -> None:
         self._spool, self._envelope, self._threads, self._commits = spool, envelope, threads, commits
         self._max_size = max_size

@@ -10,11 +10,11 @@ Limits not kept here: rates per address, greeting delay. A network is an IPv4 ad
 from __future__ import annotations
 
 import asyncio
-import collections
 import functools
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from aiosmtpd.smtp import SMTP
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.smtp_connection import Connection
 from gateway.edge.smtp_conversation import Conversation, LmtpConversation
+from gateway.edge.smtp_crowd import Crowd
 from gateway.edge.smtp_settings import DoorSettings, Limits
-from gateway.edge.spool import Spool
 from gateway.edge.spool_commit import GroupCommit
+from gateway.edge.spool_in import Inlet
 from gateway.errors import SmtpError, StateError
 
 __all__ = ["Door", "DoorSettings", "Limits", "spool_threads"]
@@ -34,7 +35,9 @@ __all__ = ["Door", "DoorSettings", "Limits", "spool_threads"]
 log = logging.getLogger(__name__)
 
 THREADS = 16  # so many fsyncs share one flush of the disk
-_BACKLOG = 512
+BACKLOG = 512
+# Names in the crowd that are no networks.
+_ALL, _RELAYS = "all", "relays"
 _GOODBYE = "421 4.3.2 Service shutting down, please try again later"
 
 
@@ -50,12 +53,13 @@ class Door:
     def __init__(
         self,
         settings: DoorSettings,
-        spool: Spool,
+        spool: Inlet,
         *,
         knows: Callable[[str], bool],
         relay_of: Callable[[str], str | None],
         threads: Executor | None = None,
         room: Room | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self.settings, self.spool, self.knows, self.relay_of = settings, spool, knows, relay_of
         self.stopping = False
@@ -63,16 +67,15 @@ class Door:
         self._own_threads = spool_threads() if threads is None else None
         self.threads: Executor = threads or self._own_threads or spool_threads()
         self._room = room or Room(spool, RoomLimits(), self.reserve)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._inside: set[Connection] = set()
-        self._networks: collections.Counter[str] = collections.Counter()
-        self._relays = 0  # of those inside
+        self._crowd = crowd or Crowd()
 
     @property
     def port(self) -> int:
         """The TCP port we listen on, also when 0 was asked for; 0 for a Unix-domain socket."""
-        assert self._server is not None, "the door is not open"
-        name = self._server.sockets[0].getsockname()
+        assert self._servers, "the door is not open"
+        name = self._servers[0].sockets[0].getsockname()
         return int(name[1]) if isinstance(name, tuple) else 0
 
     @functools.cached_property
@@ -81,25 +84,37 @@ class Door:
 
     def reserve(self) -> int:
         """Bytes that those inside may still send: each once to tmp/, and once to the database."""
-        return 2 * self.settings.max_size * len(self._inside)
+        return 2 * self.settings.max_size * self._crowd.count(_ALL)
 
-    async def start(self, host: str = "", port: int = 0, *, path: Path | None = None) -> Door:
-        """Listen on ``host``:``port``, or on the Unix-domain socket ``path``."""
+    async def start(
+        self, host: str = "", port: int = 0, *, path: Path | None = None, given: Sequence[socket.socket] = ()
+    ) -> Door:
+        """Listen on ``host``:``port``, on the Unix-domain socket ``path``, or on sockets that others listen on as well."""
         loop = asyncio.get_running_loop()
         dialect = LmtpConversation if self.settings.lmtp else Conversation
         self.template = dict(
             vars(SMTP(object(), hostname=self.settings.hostname, tls_context=self.settings.tls, loop=loop))
         )
         try:
-            if path is None:
-                self._server = await loop.create_server(lambda: dialect(self), host, port, backlog=_BACKLOG)
+            if given:
+                await self._share(given, lambda: dialect(self))
+            elif path is None:
+                self._servers = [await loop.create_server(lambda: dialect(self), host, port, backlog=BACKLOG)]
             else:
-                self._server = await loop.create_unix_server(lambda: dialect(self), path, backlog=_BACKLOG)
+                self._servers = [await loop.create_unix_server(lambda: dialect(self), path, backlog=BACKLOG)]
                 path.chmod(self.settings.socket_mode)  # noqa: ASYNC240  # once, at start
         except OSError as error:
             place = f"{host}:{port}" if path is None else str(path)
             raise StateError(f"cannot listen on {place}: {error}: free the address or configure another") from error
         return self
+
+    async def _share(self, sockets: Sequence[socket.socket], conversation: Callable[[], Connection]) -> None:
+        """Take one connection a turn, so that whoever has the least to do takes the next."""
+        loop = asyncio.get_running_loop()
+        for one in sockets:
+            open_at = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
+            self._servers.append(await open_at(conversation, sock=one, backlog=1))
+            one.listen(BACKLOG)     # asyncio took its ``backlog`` for the kernel's, too
 
     async def stop(self, grace: float = 30.0) -> None:
         """Take no more connections; let mails that are coming in finish for ``grace`` seconds, then 421.
@@ -107,8 +122,8 @@ class Door:
         A mail whose end has arrived is stored in any case.
         """
         self.stopping = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         self._dismiss(lambda one: one.waiting)
         await self._emptied(grace)
         self._dismiss(lambda one: not one.storing)
@@ -135,28 +150,29 @@ class Door:
 
     def enter(self, connection: Connection) -> str | None:
         """Count a new connection; the reply to send it away with if it is one too many."""
-        limits, network = self.settings.limits, _network(connection.peer)
+        limits, crowd, names = self.settings.limits, self._crowd, _names(connection)
         self._inside.add(connection)
-        self._networks[network] += 1
+        crowd.enter(*names)
         if connection.relay is not None:
-            self._relays += 1
-            if self._relays > limits.relay_connections:
+            if crowd.count(_RELAYS) > limits.relay_connections:
                 return "421 4.7.0 Too many connections from relays"
             return None
-        if len(self._inside) - self._relays > limits.connections:
+        if crowd.count(_ALL) - crowd.count(_RELAYS) > limits.connections:
             return "421 4.7.0 Too many connections"
-        if connection.peer != "unix" and self._networks[network] > limits.connections_per_network:
+        if connection.peer != "unix" and crowd.count(names[1]) > limits.connections_per_network:
             return "421 4.7.0 Too many connections from your network"
         return None
 
     def leave(self, connection: Connection) -> None:
         if connection in self._inside:
             self._inside.discard(connection)
-            self._relays -= connection.relay is not None
-            network = _network(connection.peer)
-            self._networks[network] -= 1
-            if not self._networks[network]:
-                del self._networks[network]
+            self._crowd.leave(*_names(connection))
+
+
+def _names(connection: Connection) -> tuple[str, ...]:
+    """What a connection counts as."""
+    network = _network(connection.peer)
+    return (_ALL, network, _RELAYS) if connection.relay is not None else (_ALL, network)
 
 
 def _network(peer: str) -> str:

@@ -68,6 +68,7 @@ class SmarthostSettings:
     command_timeout: float = 300
     block_timeout: float = 180  # RFC 5321 §4.5.3.2.5
     end_timeout: float = 600  # RFC 5321 §4.5.3.2.6
+    give_way: float = 5  # how long a server that could not be reached is not dialled again
 
     def __post_init__(self) -> None:
         if self.username is not None and self.tls == "none":
@@ -331,6 +332,7 @@ class Smarthost:
         self._context = _tls_context(settings) if settings.tls != "none" else None
         self._slots = asyncio.Semaphore(settings.connections)
         self._idle: list[_Connection] = []
+        self._down: tuple[float, SendResult] | None = None      # until when (monotonic), and what it said
 
     async def __aenter__(self) -> Self:
         return self
@@ -352,10 +354,16 @@ class Smarthost:
             if kept is not None:
                 with contextlib.suppress(_StaleError):
                     return await self._through(kept, mail)
+            if self._down is not None and time.monotonic() < self._down[0]:
+                return self._down[1]
             try:
                 fresh = await _Connection.open(self.settings, self._context)
             except _UnopenedError as error:
+                if error.result.outcome == "deferred":
+                    # A hundred mails would else wait for the same silence one behind the other.
+                    self._down = time.monotonic() + self.settings.give_way, error.result
                 return error.result
+            self._down = None
             return await self._through(fresh, mail)
 
     def _kept(self) -> _Connection | None:

@@ -10,9 +10,8 @@ A file is the envelope as one line of JSON, a line feed, and the raw bytes as re
 ULID: 48 bits of milliseconds, 80 random bits, in Crockford's base 32, so that names sort by
 arrival and the month of ``done/`` follows from the name.
 
-Accepting is write, fsync, rename to in/, fsync of in/ (RFC 5321 §4.2.5: with the 250 we take the
-responsibility). All of it is blocking and thread-safe: callers run ``commit`` in threads, and the
-concurrent ones share the disk's flush. Limit: one process owns the directory (the service holds the lock).
+How a mail gets into it is in ``spool_in``. Limit: one process owns the directory (the service holds the
+lock), though several may put mail into it.
 """
 
 from __future__ import annotations
@@ -20,73 +19,26 @@ from __future__ import annotations
 import bisect
 import contextlib
 import os
-import secrets
 import threading
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.core.model import Envelope
-from gateway.edge.durable import DISK, FULL, Disk, put_file, refusal
-from gateway.errors import Damaged, StateError, Temporary
+from gateway.edge.durable import DISK, Disk, put_file
+from gateway.edge.spool_in import Backlog, Inlet, SpoolId, time_of
+from gateway.errors import Damaged, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-SpoolId = str
-BUFFER = 128 * 1024  # mails up to this size touch the disk only in commit(), in one write
-_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
-_RANDOM_BITS = 80
 _VERSION = 1
 
 
 def month_directory(spool_id: SpoolId) -> str:
     """Where a mail lies below done/: YYYY/MM of its arrival."""
     return time_of(spool_id).strftime("%Y/%m")
-
-
-class Ulids:
-    """ULIDs that only grow within a process, also when the clock steps back."""
-
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
-        self._clock, self._lock, self._last = clock, threading.Lock(), 0
-
-    def next(self) -> SpoolId:
-        fresh = (self._clock() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-        with self._lock:
-            same_or_earlier = fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS
-            self._last = number = self._last + 1 if same_or_earlier else fresh
-        return _in_digits(number)
-
-
-def encoded(millis: int, rest: int) -> SpoolId:
-    """The spool id of a time in Unix milliseconds and 80 more bits."""
-    return _in_digits(millis << _RANDOM_BITS | rest)
-
-
-def _in_digits(number: int) -> SpoolId:
-    return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
-
-
-def time_of(spool_id: SpoolId) -> datetime:
-    """When the mail began to come in, from its name; StateError if that is no spool id.
-
-    Also the guard that keeps a name with a slash in it away from the file system.
-    """
-    try:
-        digits = [_VALUE[digit] for digit in spool_id]
-        if len(digits) != 26 or digits[0] > 7:
-            raise KeyError(spool_id)
-        number = sum(digit << 5 * place for place, digit in enumerate(reversed(digits)))
-        return datetime.fromtimestamp((number >> _RANDOM_BITS) / 1000, UTC)
-    except (KeyError, ValueError, OverflowError):
-        remedy = "give the 26 characters of a file name in spool/"
-        raise StateError(f"{spool_id!r} is not a spool id: {remedy}") from None
 
 
 def _is_id(name: str) -> bool:
@@ -97,29 +49,15 @@ def _is_id(name: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """What waits in in/; ``oldest`` is None when nothing does."""
+class Spool(Inlet):
+    """The spool directory below ``root``, and all that waits in it. ``on_put`` is called when mail came in, by any thread."""
 
-    count: int
-    bytes: int
-    oldest: datetime | None
-
-
-class Spool:
-    """The spool directory below ``root``. ``on_put`` is called with each new id, in the committing thread.
-
-    ``broken`` is set once an fsync failed for another reason than a full disk: from then on nothing
-    is accepted, and the service shall end with exit code 75 so that a new process starts afresh.
-    """
-
-    def __init__(self, root: Path, disk: Disk = DISK, on_put: Callable[[SpoolId], None] | None = None) -> None:
-        self.root, self.disk, self.on_put = root, disk, on_put
-        self.broken: str | None = None
-        self._tmp, self._in, self._done, self._bad = (root / name for name in ("tmp", "in", "done", "bad"))
-        for directory in (self._tmp, self._in, self._done, self._bad):
+    def __init__(self, root: Path, disk: Disk = DISK, on_put: Callable[[], None] | None = None) -> None:
+        super().__init__(root, disk)
+        self.on_put = on_put
+        self._done, self._bad = root / "done", root / "bad"
+        for directory in (self._done, self._bad):
             disk.mkdir(directory)
-        self._ulids = Ulids()
         self._lock = threading.Lock()
         with os.scandir(self._in) as entries:
             # Files that are not ours (an editor's backup copy) are left alone.
@@ -127,47 +65,16 @@ class Spool:
         self._order = sorted(self._sizes)
         self._bytes = sum(self._sizes.values())
 
-    # --- Coming in ---
-
-    def begin(self, envelope: Envelope) -> SpoolWriter:
-        """Start a mail; nothing is on disk before the writer's buffer overflows or ``commit``."""
-        if self.broken:
-            raise _refused(self.broken)
-        return SpoolWriter(self, self._ulids.next(), msgspec.json.encode(envelope) + b"\n")
-
-    def put(self, envelope: Envelope, raw: bytes) -> SpoolId:
-        """Spool a whole mail; returns only when it is durable."""
-        writer = self.begin(envelope)
-        writer.write(raw)
-        return writer.commit()
-
-    def settle(self, writers: Sequence[SpoolWriter]) -> None:
-        """Make the names of placed mails durable, all with one flush; Temporary if none of them is."""
-        try:
-            # What a failed flush has lost, the next one may call durable (see durable.py).
-            if self.broken:
-                raise _refused(self.broken)
-            try:
-                self.disk.fsync_dir(self._in)
-            except OSError as error:
-                self.broken = f"fsync {self._in}: {error}"
-                raise refusal(error) from error
-        except Temporary:
-            # The names may or may not survive; the peers will send again, so rather not.
-            for writer in writers:
-                with contextlib.suppress(OSError):
-                    self.disk.unlink(self._in / writer.spool_id)
-            raise
-        with self._lock:
-            for writer in writers:
-                bisect.insort(self._order, writer.spool_id)
-                self._sizes[writer.spool_id] = writer.length
-                self._bytes += writer.length
-        if self.on_put:
-            for writer in writers:
-                self.on_put(writer.spool_id)
-
     # --- Waiting ---
+
+    def arrived(self, mails: Sequence[tuple[SpoolId, int]]) -> None:
+        with self._lock:
+            for spool_id, length in mails:
+                bisect.insort(self._order, spool_id)
+                self._sizes[spool_id] = length
+                self._bytes += length
+        if self.on_put:
+            self.on_put()
 
     def waiting(self, limit: int | None = None, skip: frozenset[SpoolId] = frozenset()) -> list[SpoolId]:
         """Ids in in/ that are not in ``skip``, oldest first, at most ``limit``."""
@@ -183,11 +90,10 @@ class Spool:
             oldest = time_of(self._order[0]) if self._order else None
             return Backlog(count=len(self._order), bytes=self._bytes, oldest=oldest)
 
-    def free(self) -> tuple[int, float]:
-        """Bytes we may still write, and the share of inodes that is free."""
-        stat = os.statvfs(self.root)
-        # File systems without a fixed inode table (btrfs) report none at all.
-        return stat.f_bavail * stat.f_frsize, stat.f_favail / stat.f_files if stat.f_files else 1.0
+    def standing(self) -> int:
+        """How many mails stand in in/, those included that a porter is just telling of."""
+        with os.scandir(self._in) as entries:
+            return sum(_is_id(entry.name) for entry in entries)
 
     # --- Reading ---
 
@@ -319,91 +225,3 @@ class Spool:
         return Damaged(f"{self.path(spool_id)}: {why}: {remedy}")
 
 
-def _refused(why: str) -> Temporary:
-    return Temporary(451, "4.3.0", "Temporary local problem, please try again later", why)
-
-
-class SpoolWriter:
-    """One mail on its way in. Ends with ``commit`` or ``abort``; an error aborts it by itself.
-
-    ``write`` touches the disk only when BUFFER is full, so small mails never block an event loop.
-    """
-
-    def __init__(self, spool: Spool, spool_id: SpoolId, line: bytes) -> None:
-        self.spool_id = spool_id
-        self.size = 0
-        self._spool, self._disk = spool, spool.disk
-        self._path = spool.root / "tmp" / spool_id
-        self._buffer, self._overhead = bytearray(line), len(line)
-        self._fd: int | None = None
-        self._open = True
-
-    @property
-    def length(self) -> int:
-        """Bytes of the file: the envelope's line and the raw mail."""
-        return self.size + self._overhead
-
-    def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        self._check()
-        self.size += len(chunk)
-        self._buffer += chunk
-        if len(self._buffer) < BUFFER:
-            return
-        try:
-            self._flush()
-        except OSError as error:
-            self.abort()
-            raise refusal(error) from error
-
-    def commit(self) -> SpoolId:
-        """Make the mail durable; Temporary if that fails, and then it is as if it had never come."""
-        self.place()
-        self._spool.settle([self])
-        return self.spool_id
-
-    def place(self) -> None:
-        """All but the last step: the mail stands in in/ and is durable, its name not before ``Spool.settle``."""
-        self._check()
-        try:
-            self._flush()
-            self._sync()
-            self._disk.replace(self._path, self._spool.root / "in" / self.spool_id)
-        except OSError as error:
-            self.abort()
-            raise refusal(error) from error
-        self._open = False
-
-    def abort(self) -> None:
-        """Forget the mail; safe to call at any time, also twice or after ``commit``."""
-        if not self._open:
-            return
-        self._open = False
-        self._buffer.clear()
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            with contextlib.suppress(OSError):
-                self._disk.close(fd)
-        with contextlib.suppress(OSError):
-            # Whatever stays is swept at the next start.
-            self._disk.unlink(self._path)
-
-    def _check(self) -> None:
-        if not self._open:
-            raise ValueError(f"spool writer {self.spool_id} is closed")
-
-    def _flush(self) -> None:
-        if self._fd is None:
-            self._fd = self._disk.create(self._path)
-        self._disk.write(self._fd, self._buffer)
-        self._buffer.clear()
-
-    def _sync(self) -> None:
-        assert self._fd is not None
-        try:
-            self._disk.fsync(self._fd)
-        except OSError as error:
-            if error.errno not in FULL:
-                self._spool.broken = f"fsync {self._path}: {error}"
-            raise
-        fd, self._fd = self._fd, None
-        self._disk.close(fd)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from gateway.edge.spool import Spool, SpoolId, SpoolWriter
+from gateway.edge.spool_in import Inlet, SpoolId, SpoolWriter
 
 Write = Callable[[], SpoolWriter]  # everything up to the rename; raises what commit() raises
 _Told = asyncio.Future[SpoolId]
@@ -25,7 +25,7 @@ _Told = asyncio.Future[SpoolId]
 class GroupCommit:
     """Commits the mails of one event loop. Limit: at most ``width`` threads of ``threads`` at a time."""
 
-    def __init__(self, spool: Spool, threads: Executor, width: int) -> None:
+    def __init__(self, spool: Inlet, threads: Executor, width: int) -> None:
         self._spool, self._threads, self._width = spool, threads, width
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()

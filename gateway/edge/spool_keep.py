@@ -17,7 +17,8 @@ import msgspec
 
 from gateway.core.model import Envelope
 from gateway.edge.durable import Disk
-from gateway.edge.spool import Spool, encoded, month_directory
+from gateway.edge.spool import Spool, month_directory
+from gateway.edge.spool_in import encoded
 from gateway.errors import StateError
 
 _THREADS = 8    # what fsyncs together shares the disk's flush

@@ -11,6 +11,7 @@ Limits: one process. Everything a batch asks for is one statement each, since a 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -22,7 +23,8 @@ import structlog
 from gateway.core.archive import Past
 from gateway.core.context import Context, Needs
 from gateway.core.digest import Agenda
-from gateway.core.rows import Delivery, OutboxRow, Rows
+from gateway.core.directory import Directory
+from gateway.core.rows import Delivery, OutboxRow, Rows, Ticket
 from gateway.edge import store_digest, store_read
 from gateway.edge.frames import Frame
 from gateway.edge.store_files import MAIN, Files, schema_of, shows_damage
@@ -45,6 +47,8 @@ class Store:
         self._cursor = files.cursor()
         self._side = files.cursor()     # for raw(), which any thread may call
         self._side_lock = threading.Lock()
+        self._directory: Directory | None = None
+        self._directory_lock = threading.Lock()
         self._broken: str | None = None
         self._next = counters(self._cursor)
         self._known = {f"mail-{month}" for month in files.wanted()}
@@ -134,6 +138,9 @@ class Store:
         if seq > self._applied:
             self._applied = seq
             self._next.take(rows)
+            if rows.directory_events or rows.directory_names:
+                with self._directory_lock:
+                    self._directory = self._read_directory()
 
     def _refuse(self, error: duckdb.Error) -> StateError:
         """After a failed write the store is behind the journal and takes nothing more."""
@@ -180,6 +187,10 @@ class Store:
         """When the agent with these addresses last got a digest made."""
         return store_digest.last_run(self._cursor, store_read.persons(self._cursor, list(addresses)))
 
+    def assigned(self, persons: Iterable[int]) -> dict[int, tuple[Ticket, str]]:
+        """The tickets in these persons' hands, with their subjects."""
+        return store_read.assigned(self._cursor, sorted(persons))
+
     def undelivered(self) -> list[Delivery]:
         """Everything that is neither sent nor given up, oldest first."""
         return store_read.undelivered(self._cursor)
@@ -212,6 +223,23 @@ class Store:
         if found is None:
             raise StateError(f"{self.state}: mail {spool_id} is not in mail-{month}.duckdb: restore it from a backup")
         return bytes(found[0])
+
+    @property
+    def directory(self) -> Directory:
+        """Agents, teams and organisations as of the last frame: the same object until one changes them."""
+        with self._directory_lock:
+            self._directory = self._directory or self._read_directory()
+            return self._directory
+
+    def _read_directory(self) -> Directory:
+        """Any trouble stops the desk: mail must not be decided under the wrong policy, or be blamed for it."""
+        try:
+            with contextlib.closing(self.reader()) as cursor:
+                return store_read.directory(cursor)
+        except duckdb.Error as error:
+            raise self._told(error) from error
+        except (ValueError, KeyError) as error:
+            raise StateError(f"{self._main}: the directory of agents cannot be read ({error}): run `mailwicket restore`") from error
 
     def reader(self) -> Cursor:
         """A cursor for another thread, which sees the last commit; close it when done."""

@@ -10,9 +10,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.archive import Past
-from gateway.core.rows import Delivery, Event, Message, OutboxRow
+from gateway.core.directory import Directory, fold
+from gateway.core.rows import Delivery, Event, Message, OutboxRow, Ticket
 from gateway.edge.store_files import Files, schema_of
-from gateway.edge.tables import DELIVERY, EVENT, MESSAGE, OUTBOX, OUTBOX_TEXT, PERSON, Cursor, digest, naive
+from gateway.edge.tables import (
+    DELIVERY,
+    DIRECTORY_EVENT,
+    DIRECTORY_NAME,
+    EVENT,
+    MESSAGE,
+    OUTBOX,
+    OUTBOX_TEXT,
+    PERSON,
+    TICKET,
+    Cursor,
+    digest,
+    naive,
+)
 
 DONE = ("sent", "failed", "bounced", "delayed")     # out of our hands: nothing of it is sent again
 _PAGE = 1000
@@ -45,6 +59,26 @@ def persons(cursor: Cursor, addresses: list[str]) -> list[int]:
     """Ids of the persons who have these addresses."""
     found = PERSON.fetch(cursor, "list_contains($1::UBIGINT[], h)", [digest(a) for a in addresses])
     return sorted(p.id for p in found if p.address in addresses)
+
+
+def directory(cursor: Cursor) -> Directory:
+    """Agents, teams and organisations: a few hundred rows, folded anew."""
+    events = DIRECTORY_EVENT.fetch(cursor, "true ORDER BY seq")
+    persons = sorted({e.person for e in events if e.person is not None})
+    found = cursor.execute("SELECT id, address FROM person WHERE id IN (SELECT unnest($1::BIGINT[]))", [persons]).fetchall()
+    names = {n.entry: n for n in DIRECTORY_NAME.fetch(cursor, "true")}
+    return Directory(folded=fold(events), names=names, addresses=dict(found))
+
+
+def assigned(cursor: Cursor, persons: list[int]) -> dict[int, tuple[Ticket, str]]:
+    """The tickets that these persons hold, with their subjects. Without an index: people leave now and then."""
+    if not persons:
+        return {}
+    found = TICKET.fetch(cursor, "assignee IN (SELECT unnest($1::BIGINT[])) ORDER BY id", persons)
+    subjects = dict(cursor.execute(
+        "SELECT ticket, subject FROM ticket_text WHERE ticket IN (SELECT unnest($1::BIGINT[]))", [[t.id for t in found]]
+    ).fetchall())
+    return {t.id: (t, subjects.get(t.id, "")) for t in found}
 
 
 def undelivered(cursor: Cursor) -> list[Delivery]:

@@ -35,6 +35,7 @@ _REPLACE = {
     "delivery": "list_contains($1::BIGINT[], outbox)",
     "suppression": "person IN (SELECT unnest($1::BIGINT[]))",
     "opt_out": "person IN (SELECT unnest($1::BIGINT[]))",
+    "directory_name": "entry IN (SELECT unnest($1::BIGINT[]))",
 }
 
 
@@ -118,6 +119,7 @@ def _replace(cursor: Cursor, table: Table[object], rows: tuple[object, ...], nex
     new = {
         "ticket": next_.ticket, "ticket_text": next_.ticket, "person": next_.person, "message": next_.message,
         "delivery": next_.outbox, "suppression": next_.person, "opt_out": next_.person,
+        "directory_name": 1 << 62,      # few and rare: always looked for
     }
     if table.name in _REPLACE:
         old = sorted({k for r in rows if (k := table.key_of(r)) < new[table.name]})  # type: ignore[misc]

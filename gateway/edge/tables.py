@@ -17,6 +17,7 @@ import duckdb
 
 from gateway.core import rows as stored
 from gateway.core import rows_beside as beside
+from gateway.core.directory_rows import DirectoryEvent, DirectoryName
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -116,6 +117,8 @@ TICKET_LINK = Table("ticket_link", beside.TicketLink, "ticket_links", key=("tick
 OPT_OUT = Table("opt_out", beside.OptOut, "opt_outs", key=("person",))
 LISTED = Table("listed", beside.Listed, "listed")
 DIGEST_RUN = Table("digest_run", beside.DigestRun, "digest_runs", key=("person",))
+DIRECTORY_NAME = Table("directory_name", DirectoryName, "directory_names", key=("entry",))
+DIRECTORY_EVENT = Table("directory_event", DirectoryEvent, "directory_events")
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
 OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), columns=("id", *TEXT_COLUMNS))
 
@@ -123,7 +126,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
     OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
-    TICKET_FIELD, TICKET_LINK, OPT_OUT, LISTED, DIGEST_RUN,
+    TICKET_FIELD, TICKET_LINK, OPT_OUT, LISTED, DIGEST_RUN, DIRECTORY_NAME, DIRECTORY_EVENT,
 )
 
 

@@ -14,7 +14,7 @@ import unicodedata
 from gateway.core.model import Part
 from gateway.errors import Opaque
 from gateway.mime.structure import Node, header_fields, parameters
-from gateway.mime.text import decode_header
+from gateway.mime.text import base64_bytes, decode_header
 from gateway.mime.unpack import unpacked
 
 _MAX_NAME = 240             # octets of UTF-8: file systems take 255, and somebody may add a number
@@ -32,13 +32,19 @@ _EXTENSIONS = {
     "application/x-pkcs7-signature": "p7s", "application/pkcs7-mime": "p7m",
     "image/jpeg": "jpg", "image/jpg": "jpg", "image/png": "png", "image/gif": "gif", "image/svg+xml": "svg",
     "image/webp": "webp", "image/tiff": "tif", "image/bmp": "bmp", "audio/mpeg": "mp3", "audio/wav": "wav",
-    "video/mp4": "mp4", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
+    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/3gpp": "3gp", "audio/mp4": "m4a", "audio/ogg": "ogg",
+    "audio/x-wav": "wav", "audio/amr": "amr", "image/heic": "heic", "image/pjpeg": "jpg", "image/x-png": "png", "image/avif": "avif",
+    "application/gzip": "gz", "application/x-zip-compressed": "zip", "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt", "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/postscript": "ps", "application/ics": "ics", "application/x-pdf": "pdf", "message/rfc822": "eml", "message/global": "eml", "message/delivery-status": "txt",
 }
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 # Outlook's habit: <image001.jpg@01CDB132.D8A510F0>
 _NAME_IN_ID = re.compile(r"[\w-]{1,60}\.(?:jpe?g|png|gif|bmp|tiff?|webp|pdf)(?=@|\Z)", re.IGNORECASE)
 _LOST_SEMICOLON = re.compile(rb"[,\s:]\s{0,9}(?=(?:file)?name\*?\d{0,3}\*?[ \t]{0,9}=)", re.IGNORECASE)
 _WORDS = re.compile(rb"[a-zA-Z,.] (?=[a-zA-Z])")
+_ONE_LINE = 78
 _HAS_EXTENSION = re.compile(r"[^.]\.[A-Za-z0-9]{1,8}\Z")
 _ENCODINGS = {
     "quotedprintable": "quoted-printable", "quoted_printable": "quoted-printable", "qp": "quoted-printable", "base-64": "base64",
@@ -72,10 +78,16 @@ def decoded(raw: bytes, node: Node) -> bytes:
 
 
 def is_false_base64(raw: bytes, node: Node) -> bool:
-    """Whether a text says that it is base64, but has words with blanks between them at its very beginning."""
+    """Whether a text says that it is base64, but has words with blanks between them at its very beginning.
+
+    Or it is one word of a length that base64 does not have, and that decodes to no plain text.
+    """
     if not node.content_type.startswith("text/") or encoding_of(node) != "base64":
         return False
-    return len(_WORDS.findall(raw, node.body_start, min(node.body_end, node.body_start + 200))) > 2
+    if len(_WORDS.findall(raw, node.body_start, min(node.body_end, node.body_start + 200))) > 2:
+        return True
+    only = raw[node.body_start:node.body_end].split() if node.body_end - node.body_start <= _ONE_LINE else []
+    return len(only) == 1 and len(only[0]) % 4 == 1 and only[0].isalnum() and not base64_bytes(only[0]).isascii()
 
 
 def given_name(node: Node) -> str:

@@ -139,6 +139,16 @@ def _candidates(data: bytes, codec: str | None, hint: str | None) -> tuple[str, 
     return ("utf-8-sig", *said, *last)
 
 
+def hint_of(charset: str, raw: bytes) -> str:
+    """The charset in which raw 8-bit text of a header is: what the body says, else what all of it, ``raw``, is made of.
+
+    A name of three characters is too short for a guess; the subject beside it mostly is not.
+    """
+    if _known(charset[:_LABEL])[1] in (None, "utf-8", "cp1252") and not raw.isascii() and _strictly(raw, "utf-8") is None:
+        return guess(raw) or charset
+    return charset
+
+
 def is_charset(label: bytes) -> bool:
     """Whether ``label`` names a charset of the allow-list."""
     name, codec = _known(label[:_LABEL].decode("latin-1"))

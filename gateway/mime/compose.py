@@ -3,7 +3,8 @@
 Standards: RFC 5322 §3.6 (identification, References), RFC 3834 (automatic answers), RFC 5321 §4.5.5
 (null reverse-path). Templates are Jinja2, ``<language>/<template>.txt.j2`` and, where the look
 matters, ``.html.j2``; they know nothing but their values. All are compiled at start, so a
-misspelled one is found then and not in the middle of a batch.
+misspelled one is found then and not in the middle of a batch. ``state()`` gives them the lines below
+an agent's mail, made once for text and HTML.
 
 What goes to customers: only the part of an agent's HTML that reads like the decided text
 (html_cut), and no reply address of anybody's (token.strip_tokens).
@@ -19,6 +20,7 @@ import re
 from dataclasses import asdict, replace
 from datetime import datetime
 from email.utils import format_datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -108,8 +110,9 @@ class Composer:
         cut = agent_html(given, str(values["text"])) if draft.kind in _CUT or values.get("cut") else given
         if "html" in values:
             values["html"] = Markup(cut)  # noqa: S704  # clean_html made it
-        text = clean_text(self._template(draft, "txt").render(values)) + "\n"
-        page = self._find(draft, "html")
+        values["state"] = cache(lambda: self._template(draft.language, "_state.txt").render(draft.values))
+        text = clean_text(self._template(draft.language, f"{draft.template}.txt").render(values)) + "\n"
+        page = self._find(draft.language, f"{draft.template}.html")
         html = clean_text(page.render(values)) if page else ""
         if draft.kind in _TO_CUSTOMERS:
             text, html = (self._without_tokens(draft, body) for body in (text, html))
@@ -131,7 +134,7 @@ class Composer:
             ("From", mailbox(header_text(from_name, 120), draft.from_address)),
             ("To", mailbox(header_text(to_name, 120), draft.rcpt_to)),
             ("Subject", subject),
-            ("Date", format_datetime(now)),
+            ("Date", _date(now)),
             ("Message-ID", f"<{rfc_id}>"),
         ]
         if draft.reply_to:
@@ -166,17 +169,17 @@ class Composer:
     def _without_tokens(self, draft: Draft, text: str) -> str:
         return strip_tokens(text, self._policy.reply_domain, draft.from_address)
 
-    def _template(self, draft: Draft, look: str) -> Template:
-        found = self._find(draft, look)
+    def _template(self, language: str, name: str) -> Template:
+        found = self._find(language, name)
         if found is None:
-            raise LookupError(f"there is no template {draft.template}.{look}.j2 in {FALLBACK}")
+            raise LookupError(f"there is no template {name}.j2 in {FALLBACK}")
         return found
 
-    def _find(self, draft: Draft, look: str) -> Template | None:
-        """The template in the draft's language, in its base language (de-AT, de), or in English."""
-        language = draft.language.lower()
+    def _find(self, language: str, name: str) -> Template | None:
+        """The template in this language, in its base language (de-AT, de), or in English."""
+        language = language.lower()
         for folder in (language, language.partition("-")[0], FALLBACK):
-            if (found := self._templates.get(f"{folder}/{draft.template}.{look}.j2")) is not None:
+            if (found := self._templates.get(f"{folder}/{name}.j2")) is not None:
                 return found
         return None
 
@@ -224,6 +227,9 @@ def _load(folder: Path) -> dict[str, Template]:
     environment.filters.update(paragraphs=paragraphs, quoted=quoted, human_size=human_size)
     environment.globals.update(footer=footer_line, warning=warning_line)
     return {name: environment.get_template(name) for name in environment.list_templates(extensions=["j2"])}
+
+
+_date = lru_cache(maxsize=4)(format_datetime)     # a batch has one time
 
 
 def _bare_id(text: str) -> str:

@@ -134,28 +134,30 @@ def _text(at: Source, texts: Sequence[str] | None, bare: dict[int, bytes], limit
     """The text of the body leaves in order, and what it was made of."""
     read = iter(texts or ())
     out: list[str] = []
-    text: str | None
     room = MAX_HTML
     source: TextFrom = "none"
     for leaf in at.body.shown:
         if leaf.content_type == "text/html":
             html = _decoded(at.raw, leaf)
             room -= len(html)                   # the cap is on all of them: there may be a thousand
-            text = html_to_text(html) if room >= 0 else ""
+            text = _lines(html_to_text(html)) if room >= 0 else ""
             if html.strip() and not text:
                 defects.append("HTML without text, or too large or too deep to read")
             source = "html" if source == "none" else source
         else:
-            text = next(read, None) if leaf.content_type == "text/plain" else None
+            other = next(read, None) if leaf.content_type == "text/plain" else None
             if leaf.body_start in bare:
-                text = decode(bare[leaf.body_start][: 4 * limits.text], leaf.params.get("charset"))[0]
-            text = _lines((_decoded(at.raw, leaf, defects) if text is None else text)[: limits.text + 1])
+                text = _lines(decode(bare[leaf.body_start][: 4 * limits.text], leaf.params.get("charset"))[0])
+            else:
+                text = _lines(_decoded(at.raw, leaf, defects))
+                if other is not None and _lines(other.removeprefix("\ufeff")) != text:
+                    defects.append("parsers disagree: text")
             if leaf.content_type in ENRICHED:
                 text = _ENRICHED_TAG.sub(lambda tag: "<" if tag[0] == "<<" else "", text)
             if leaf.params.get("format", "").lower() == "flowed":
                 text = unflowed(text, delsp=leaf.params.get("delsp", "").lower() == "yes")
             source = "plain"
-        out.append(_lines(text[: limits.text + 1]))
+        out.append(text[: limits.text + 1])
     whole = "\n".join(out)
     if len(whole) > limits.text:
         defects.append(f"text cut to {limits.text} characters")
@@ -165,7 +167,7 @@ def _text(at: Source, texts: Sequence[str] | None, bare: dict[int, bytes], limit
 
 def _instead(text: str, html: str) -> str:
     """The text of the HTML where the plain one only speaks of HTML and links, else ''."""
-    if len(text) > 4_000 or not _STUB.search(text) or _WRITTEN.search(text):
+    if len(text) > 4_000 or "html" not in text.lower() or not _STUB.search(text) or _WRITTEN.search(text):
         return ""
     said = len(_LINK.sub("", text).strip())
     if said > _STUB_LENGTH:

@@ -2,8 +2,8 @@
 
 Every mail is read by it, as a digest: the header fields that matter and the parts that are the body.
 Attachments, Received lines and nested messages are kept from it, since it would walk into nested
-mails, name parts at random and hold an attachment in ten copies. The header block is read by the
-standard library (compat32) as well. Where readers differ, one of them is shown, and the mail has
+mails, name parts at random and hold an attachment in ten copies. Header block and parts are compared with what the
+standard library sees of them (second_reader.py). Where readers differ, one of them is shown, and the mail has
 the defect ``parsers disagree: FIELD``:
 
 ========== ============================================ ==============================================================
@@ -12,16 +12,16 @@ field      who decides                                  why
 subject    we                                           it drops octets that are not in the charset of their word, and
                                                         raw ones; it gives a list for a repeated field
 From       we; any other reading of the address makes   who is believed must not hang on which parser one asks
-           the mail ambiguous, and it proves nothing    (security: input 24); all three are asked
-To, Cc,    we; mail-parser of fields without encoded    an address that one reader adds is somebody who would get
-Reply-To   words in which nobody could see another      our mail; names as for the subject
-           address
+           the mail ambiguous, and it proves nothing    (security: input 24); all three are asked, unless the field
+                                                        is of the form that all read alike (headers.is_plain)
+To, Cc,    we; not asked of the same form               an address that one reader adds is somebody who would get
+Reply-To                                                our mail; names as for the subject
 date       we; mail-parser if we cannot read it         it takes "CET" and "GMT+0100" for UTC
 message id we                                           threads hang on it: of two fields the first, never a list
-body       mail-parser if its charset is UTF-8 or       it falls back to UTF-8 only, and keeps the C1 controls of
-           ASCII and nothing was replaced; else we      iso-8859-1
-attachment we, alone: the scan is the only one that     two scans would double the cost of a mail; where a part
-list       reads the structure                          begins must be what the limits were checked on
+text       we; compared where its charset is UTF-8 or   it falls back to UTF-8 only, keeps the C1 controls of
+           ASCII and nothing was replaced               iso-8859-1, and reads words that are no base64 as base64
+parts      we; compared with the standard library       where a part begins must be what the limits were checked on;
+           where a form leaves a doubt                  two scans of every mail would double its cost
 header     we; fields that only we see, or only the     lines without colon or a lost blank line end the header for
            standard library                             one and not for the other, as smugglers know
 ========== ============================================ ==============================================================
@@ -36,12 +36,12 @@ import re
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 import mailparser
 
 from gateway.mime.charsets import is_charset
+from gateway.mime.headers import is_plain
 from gateway.mime.text import plain_line
 
 if TYPE_CHECKING:
@@ -54,28 +54,13 @@ if TYPE_CHECKING:
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # it prints headers of strangers
 
 _ASKED = frozenset({b"from", b"to", b"cc", b"reply-to", b"subject", b"date", b"message-id"})
-_COMPARED = frozenset(name.decode("ascii") for name in _ASKED | {b"content-type", b"in-reply-to", b"references", b"auto-submitted"})
+_ADDRESSES = frozenset({b"from", b"to", b"cc", b"reply-to"})
 _BOUNDARY = b"=_mailwicket_digest"
 _SAFE_CHARSETS = frozenset({"", "utf-8", "us-ascii", "utf8", "ascii"})
 _MAX_COMMAS = 1_000
 _MAX_BODY = 512 * 1024
 _WORD_CHARSET = re.compile(rb"=\?([^?]{0,200})\?[bBqQ]\?")
 _FOREIGN_WORD = re.compile(rb"=\?(?!(?:utf-8|us-ascii|iso-8859-15)\?)", re.IGNORECASE)
-
-
-_REGULAR = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?(?:(?:[!-9;-~]+:|[ \t])[^\r\n]*+\r?\n)*+")
-_HEADER_PARSER: HeaderParser[Message] = HeaderParser()
-_MAX_HEADER = 64 * 1024
-
-
-def other_header(raw: bytes, end: int, fields: Fields) -> bool:
-    """Whether the standard library sees other fields of those that matter than we in the header up to ``end``."""
-    if end > _MAX_HEADER or (_REGULAR.fullmatch(raw, 0, end) and raw[end:end + 1] in b"\r\n"):
-        return False                    # fields only, and a blank line below them: there is one way to read that
-    text = raw[:end].decode("latin-1").lstrip("\r\n \t")
-    seen = [name.lower() for name in _HEADER_PARSER.parsestr(text).keys()]  # noqa: SIM118 - a repeated name counts
-    return sorted(name for name in seen if name in _COMPARED) != sorted(
-        name.decode("ascii") for name, _ in fields if name.decode("ascii") in _COMPARED)
 
 
 class _Digest(mailparser.MailParser):
@@ -104,7 +89,9 @@ def read(raw: bytes, fields: Fields, body: Sequence[Node]) -> Reading:
     """mail-parser's reading of the digest of one mail; an empty Reading with a defect if it raises."""
     asked: dict[bytes, bytes] = {}
     for name, value in fields:
-        if name in _ASKED and all(is_charset(each) for each in _WORD_CHARSET.findall(value)):
+        if name not in _ASKED or (name in _ADDRESSES and is_plain(value)):
+            continue                        # there is one way to read that
+        if all(is_charset(each) for each in _WORD_CHARSET.findall(value)):
             asked.setdefault(name, value)   # it would hand any codec of Python's a word of 32 kB
     plain = [node for node in body if node.content_type == "text/plain"]
     with_text = bool(plain) and sum(node.body_end - node.body_start for node in plain) <= _MAX_BODY
@@ -125,11 +112,12 @@ def _reading(mail: mailparser.MailParser, asked: dict[bytes, bytes], plain: list
         found: Sequence[tuple[str, str]] = getattr(mail, key.replace("-", "_") + "_")
         return found
 
+    written = mail.message_id
     return Reading(
         subject=_subject(mail.subject, asked[b"subject"]) if b"subject" in asked else None,
         sender=boxes(b"from"), to=boxes(b"to"), cc=boxes(b"cc"), reply_to=boxes(b"reply-to"),
         date=mail.date,
-        message_id=mail.message_id if isinstance(mail.message_id, str) else "",
+        message_id=written if isinstance(written, str) else "",
         texts=_texts(mail, plain) if plain is not None else None,
     )
 
@@ -163,9 +151,8 @@ def _message(fields: list[tuple[bytes, bytes]], raw: bytes, node: Node | None) -
 
 
 def _content(node: Node) -> list[tuple[bytes, bytes]]:
-    charset = node.params.get("charset", "").lower()
-    known = charset if charset and charset in _SAFE_CHARSETS else "utf-8"
-    fields = [(b"Content-Type", b"text/plain; charset=" + known.encode())]
+    ascii_only = node.params.get("charset", "").lower() in ("us-ascii", "ascii")
+    fields = [(b"Content-Type", b"text/plain; charset=us-ascii")] if ascii_only else []     # else it takes UTF-8
     encoding = node.header(b"content-transfer-encoding").strip().lower()
     if encoding in (b"base64", b"quoted-printable", b"7bit", b"8bit"):
         fields.append((b"Content-Transfer-Encoding", encoding))
@@ -173,8 +160,8 @@ def _content(node: Node) -> list[tuple[bytes, bytes]]:
 
 
 def _part(raw: bytes, node: Node) -> bytes:
-    head = b"\r\n".join(name + b": " + value for name, value in _content(node))
-    return head + b"\r\n\r\n" + raw[node.body_start:node.body_end]
+    head = b"".join(name + b": " + value + b"\r\n" for name, value in _content(node))
+    return head + b"\r\n" + raw[node.body_start:node.body_end]
 
 
 def _subject(found: object, raw: bytes) -> str | None:

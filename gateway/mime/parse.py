@@ -19,13 +19,15 @@ from gateway.errors import Opaque
 from gateway.mime import library
 from gateway.mime.attachments import decoded
 from gateway.mime.body import body_of, is_body_leaf
+from gateway.mime.charsets import hint_of
 from gateway.mime.content import Source, charset_of, content_of
 from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
 from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
+from gateway.mime.second_reader import differences
 from gateway.mime.structure import LIMITS, Limits, Node, scan
-from gateway.mime.text import clean_html, decode_header, plain_line
+from gateway.mime.text import clean_html, decode_header
 from gateway.mime.told import Said, heard
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 _RETURNED_ID = re.compile(r"^[> \t]*Message-ID:\s*(<[^<>\s]{3,998}>)", re.IGNORECASE | re.MULTILINE)
 _RETURNED_MARK = re.compile(r"^[> \t]*X-Mailwicket-Id:[ \t]*(\S{1,80})", re.IGNORECASE | re.MULTILINE)
 _MAX_DEFECTS = 20
-_PLAIN_ADDRESS = re.compile(rb"[^\s<>,;:\"()@\\]{1,64}@[^\s<>,;:\"()@\\]{1,255}")
+_SHOWN_FIRST = (b"subject", b"from", b"to")
 _DAEMON = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@", re.IGNORECASE)
 
 
@@ -65,10 +67,10 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
     body = body_of(raw, root, leaves)
     lib = library.read(raw, fields, body.shown)
     defects = list(lib.defects)
-    hint = charset_of(leaves)
+    hint = hint_of(charset_of(leaves), b" ".join(value for name, value in fields if name in _SHOWN_FIRST and not value.isascii()))
     content = content_of(Source(raw, original, leaves, body), lib.texts, limits, defects)
     text, parts = content.text, content.parts
-    subject, date, to, cc, reply_to = _agreed(raw, root, lib, hint, defects)
+    subject, date, to, cc, reply_to = _agreed(raw, root, leaves, lib, hint, defects)
     kind = report_type(root, leaves)
     reports, returned, mark = _report(raw, root, leaves) if kind else ((), None, "")
     sender, ambiguous = sender_of(values(fields, b"from"), lib.sender, hint)
@@ -156,7 +158,7 @@ def _multiparts(root: Node) -> list[Node]:
     return out
 
 
-def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: list[str]) -> tuple[
+def _agreed(raw: bytes, root: Node, leaves: list[Node], lib: library.Reading, hint: str, defects: list[str]) -> tuple[
         str, datetime | None, tuple[Address, ...], tuple[Address, ...], tuple[Address, ...]]:
     """Subject, date, To, Cc and Reply-To after the table in library.py; where readers differ is a defect."""
     fields = root.headers
@@ -171,8 +173,7 @@ def _agreed(raw: bytes, root: Node, lib: library.Reading, hint: str, defects: li
     written = first(fields, b"message-id")
     if lib.message_id and message_id(written) != message_id(lib.message_id.encode("utf-8", "replace")):
         defects.append("parsers disagree: message id")
-    if library.other_header(raw, root.header_end, fields):
-        defects.append("parsers disagree: header")
+    defects += [f"parsers disagree: {what}" for what in differences(raw, root, leaves)]
     to, cc, reply_to = (
         _addresses(fields, name, read, hint, defects)
         for name, read in ((b"to", lib.to), (b"cc", lib.cc), (b"reply-to", lib.reply_to)))
@@ -184,10 +185,6 @@ def _addresses(fields: Fields, name: bytes, read: Sequence[tuple[str, str]] | No
     lines = values(fields, name)
     if not lines:
         return ()
-    if read and len(lines) == 1 and len(lines[0]) < 2_000 and b"=?" not in lines[0]:
-        plainly = [each.decode("latin-1") for each in _PLAIN_ADDRESS.findall(lines[0])]
-        if plainly == [address for _, address in read]:     # no second reader could see others
-            return addresses([Mailbox(plain_line(shown), address) for shown, address in read])
     found = addresses([box for line in lines for box in mailboxes(line, hint)])
     if read and len(lines) == 1:
         theirs = {each.address for each in addresses([Mailbox("", address) for _, address in read])}

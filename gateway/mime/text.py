@@ -43,7 +43,7 @@ def decode_header(raw: bytes | str, hint: str = "") -> str:
     data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
     if b"=?" not in data:
         is_plain = data.isascii() and b"\x1b" not in data      # nearly all are
-        return plain_line(data.decode("ascii") if is_plain else decode(data, None, hint)[0])
+        return plain_line(str(data, "ascii") if is_plain else decode(data, None, hint)[0])
     source = _LINE_END.sub("", data.decode("latin-1"))
     out: list[str] = []
     held, held_charset, at = bytearray(), "", 0
@@ -70,8 +70,8 @@ def _word_bytes(*, is_base64: bool, text: str) -> bytes:
 
 def plain_line(text: str) -> str:
     """``text`` as one line: controls, line separators and lone surrogates become one blank each run."""
-    if text.isascii() and text.isprintable():
-        return text.strip()
+    if text.isascii():
+        return text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
     return unicodedata.normalize("NFC", _CONTROL.sub(" ", text)).strip()
 
 

@@ -21,8 +21,7 @@ from typing import Any
 
 # Where it is called -> the room. "*" swallows the rooms it calls: what the postman writes is sending.
 ROOMS: dict[str, str] = {
-    "gateway.edge.spool:SpoolWriter.place": "accept: spool",
-    "gateway.edge.spool:Spool.settle": "accept: spool",
+    "gateway.edge.spool:Spool.arrived": "accept: news",
     "gateway.intake:Intake._read": "spool read",
     "gateway.edge.store:Store.load": "load",
     "gateway.intake:needs": "understand",
@@ -47,7 +46,7 @@ ROOMS: dict[str, str] = {
 # Part of a module's name -> the room of its callbacks in the event loop; the first that fits.
 LOOP: tuple[tuple[str, str], ...] = (
     ("gateway.edge.smtp_send", "send: loop"), ("aiosmtplib", "send: loop"), ("gateway.postman", "send: loop"),
-    ("gateway.edge.smtp", "accept: loop"), ("aiosmtpd", "accept: loop"),
+    ("gateway.porter", "accept: news"),
     ("gateway.edge.workers", "parse: pipes"), ("asyncio.base_subprocess", "parse: pipes"), ("asyncio.subprocess", "parse: pipes"),
     ("gateway.intake", "intake: loop"),
 )

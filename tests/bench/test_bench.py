@@ -263,7 +263,7 @@ def test_a_held_pipeline_accepts_and_waits(tmp_path: Path) -> None:
         own, below = desk.cpu()
         assert own > 0 < below
         assert procfs.pss(desk.pid) > 10_000_000
-    for room in ("accept: spool", "accept: loop", "load", "conclude", "compose", "store write", "parse: pipes", "send: books"):
+    for room in ("accept: news", "load", "conclude", "compose", "store write", "parse: pipes", "send: books"):
         assert f'"{room}"' in file.read_text()
 
 

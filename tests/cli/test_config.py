@@ -294,7 +294,8 @@ def test_any_value_at_any_place_is_read_or_told_never_a_crash(data: st.DataObjec
     found, told = read(document, file="f", base=Path("/"))
     where = [key for key in (p.key.rpartition(".")[2] for p in told)]
     row = found.rows[setting.section]
-    assert setting.section in ("rule", "mailbox", "field", "macro") or setting.key in where or setting.key in row[0]
+    apart = ("rule", "mailbox", "team", "organisation", "field", "macro")
+    assert setting.section in apart or setting.key in where or setting.key in row[0]
 
 
 @given(text=st.text(max_size=200))
@@ -328,3 +329,59 @@ def test_two_rules_of_one_name_are_told_once(write: Any) -> None:
     rule = "[[rule]]\nname = \"r\"\nwhen = \"subject = 'x'\"\nthen = [\"#priority high\"]\n"
     (problem,) = problems(write(GOOD + rule + rule))
     assert problem.key == "[[rule]] r name"
+
+
+# --- People ---------------------------------------------------------------------------------
+
+PEOPLE = GOOD + """\
+[[queue]]
+name = "billing"
+address = "billing@acme.example"
+agents = ["anna"]
+[[agent]]
+login = "lea"
+address = "lea@acme.example"
+role = "lead"
+queues = ["support", "billing=light"]
+[[agent]]
+login = "tom"
+address = "tom@acme.example"
+queues = ["billing"]
+[[team]]
+name = "hw"
+members = ["anna", "lea"]
+[[organisation]]
+name = "Cust Ltd"
+domains = ["Cust.example"]
+shared = true
+"""
+
+
+def test_roles_by_queue_teams_and_organisations_are_read(write: Any) -> None:
+    policy = load(write(PEOPLE)).policy
+    roles = {(a.login, q.name): policy.role(a.login, q.name) for a in policy.agents for q in policy.queues}
+    assert roles == {
+        ("anna", "support"): "agent", ("anna", "billing"): "agent", ("lea", "support"): "lead", ("lea", "billing"): "light",
+        ("tom", "support"): None, ("tom", "billing"): "agent",
+    }
+    support, billing = policy.queues
+    assert (support.agents, support.everybody) == (("anna", "lea"), True)
+    assert (billing.agents, billing.everybody) == (("anna",), False)
+    assert policy.teams[0].members == ("anna", "lea")
+    assert policy.colleagues("ann@cust.example", "bob@cust.example")
+
+
+@pytest.mark.parametrize(("text", "key", "remedy"), [
+    ('[[agent]]\nlogin = "x"\naddress = "x@x.example"\nqueues = ["suport"]\n', "agent[1].queues", 'did you mean "support"'),
+    ('[[agent]]\nlogin = "x"\naddress = "x@x.example"\nqueues = ["support=boss"]\n', "agent[1].queues", "light"),
+    ('[[agent]]\nlogin = "x"\naddress = "x@x.example"\nqueues = ["support=admin"]\n', "agent[1].queues", "agent"),
+    ('[[team]]\nname = "hw"\nmembers = ["ana"]\n', "team[0].members", 'did you mean "anna"'),
+    ('[[team]]\nname = "hw"\nmembers = []\n[[team]]\nname = "hw"\nmembers = []\n', "team[1].name", "the same as team[0].name"),
+    ('[[organisation]]\nname = "Us"\ndomains = ["gmail.com"]\n', "organisation[0].domains", "provider of everybody"),
+    ('[[organisation]]\nname = "Us"\ndomains = []\n', "organisation[0].domains", "at least one"),
+    ('[[organisation]]\nname = "A"\ndomains = ["a.example"]\n[[organisation]]\nname = "B"\ndomains = ["A.example"]\n',
+     "organisation[1].domains", "already stands in organisation[0].domains"),
+])
+def test_a_mistake_about_people_is_told_with_its_remedy(write: Any, text: str, key: str, remedy: str) -> None:
+    told = {p.key: p.remedy for p in problems(write(GOOD + text))}
+    assert remedy in told[key]

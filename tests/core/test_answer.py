@@ -641,7 +641,7 @@ LIGHT_ANNA = {"agents": tuple(replace(a, role="light") if a.login == "anna" else
 
 
 @pytest.mark.parametrize(("text", "held"), [
-    ("Dear Ann, hello.", "role"), ("#solved", "role"), ("#note\n#take\n\nMine.", "role"), ("#note\n\nHe called.", None),
+    ("#public\n\nDear Ann, hello.", "role"), ("#solved", "role"), ("#note\n#take\n\nMine.", "role"), ("#note\n\nHe called.", None),
     ("#help", None), ("#why", None),
 ])
 def test_a_light_agent_writes_notes_and_asks_and_does_nothing_else(text: str, held: str | None):

@@ -279,10 +279,9 @@ STEPS = st.lists(st.sampled_from([
 def test_no_course_of_things_shows_a_customer_what_a_vendor_wrote(steps: list[str]):
     """The taint test: everything the vendor writes carries a mark, and no mail to a customer's side has it."""
     desk, notice, question = asked(words="OURS-TO-THEM, please look into the matter of today.")
-    back, count = question.to(VENDOR)[0], 0
+    back = question.to(VENDOR)[0]
     heard = notice
-    for step in steps:
-        count += 1
+    for count, step in enumerate(steps, start=1):
         words = f"MARK-{count} says the vendor, and that is a long enough line to be known."
         if step.startswith("vendor"):
             more = {"in_reply_to": "", "references": "", "subject": f"Case {count}"} if step == "vendor no ids" else {}

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.edge.drop_receive import DropFolder
 from gateway.edge.durable import DISK, Disk
-from gateway.edge.spool import BUFFER, Spool
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import BUFFER
 from tests.edge.door import OURS, stored
 from tests.edge.faults import FaultyDisk
 

@@ -698,7 +698,7 @@ async def test_a_wrong_password_is_said_without_saying_it(server: Server, tmp_pa
     assert "canary" not in detail
 
 
-@pytest.mark.parametrize("fault", [None, other_tag, noise, halved], ids=str)
+@pytest.mark.parametrize("fault", [None, other_tag, noise, halved], ids=["none", "other tag", "noise", "halved"])
 async def test_no_log_line_holds_a_password_or_a_mail(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Fault | None
 ) -> None:

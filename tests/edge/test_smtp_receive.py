@@ -21,7 +21,8 @@ from gateway.core.model import Envelope
 from gateway.edge.durable import Disk
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.smtp_receive import Door
-from gateway.edge.spool import BUFFER, Spool
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import BUFFER
 from gateway.errors import StateError
 from tests.edge.door import HEADER, SETTINGS, START, Peer, leftovers, opened, stored, visit
 from tests.edge.faults import FaultyDisk

@@ -454,6 +454,36 @@ async def test_nobody_listening_is_deferred() -> None:
     assert (await once(plain(port))).outcome == "deferred"
 
 
+async def test_a_silent_server_is_waited_for_once_and_not_by_every_mail() -> None:
+    """Found in review: a hundred mails waited for the same silence one behind the other."""
+    dialled = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dialled
+        dialled += 1
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Smarthost(plain(port, connect_timeout=0.3, connections=2)) as smarthost:
+            results = await asyncio.gather(*(smarthost.send(SENDER, RECIPIENT, RAW) for _ in range(20)))
+    assert {result.outcome for result in results} == {"deferred"}
+    assert dialled == 2
+
+
+async def test_a_server_that_is_back_is_dialled_again() -> None:
+    mta = Mta()
+    async with mta_port(mta) as port:
+        pass
+    async with Smarthost(plain(port, give_way=0.1)) as smarthost:
+        assert (await smarthost.send(SENDER, RECIPIENT, RAW)).outcome == "deferred"
+        loop = asyncio.get_running_loop()
+        async with await loop.create_server(lambda: SMTP(mta, hostname="mx.example"), "127.0.0.1", port):
+            await asyncio.sleep(0.1)
+            assert (await smarthost.send(SENDER, RECIPIENT, RAW)).outcome == "sent"
+
+
 # --- Connections are kept ---
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import re
-import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from gateway.core.model import Envelope
 from gateway.edge.durable import Disk
-from gateway.edge.spool import BUFFER, Backlog, Spool, Ulids, time_of
+from gateway.edge.spool import Spool
+from gateway.edge.spool_in import BUFFER, Backlog, Ulids, time_of
 from gateway.errors import Damaged, StateError, Temporary
 from tests.edge.faults import DeadError, FaultyDisk, PowerCutDisk, build
 
@@ -163,18 +164,21 @@ def test_free_tells_bytes_and_share_of_inodes(tmp_path: Path) -> None:
 def test_many_threads_put_at_once(tmp_path: Path) -> None:
     """Concurrent commits neither lose nor mix mails, and each is announced once."""
     told: list[str] = []
-    lock = threading.Lock()
 
-    def hear(spool_id: str) -> None:
-        assert (tmp_path / "in" / spool_id).exists()
-        with lock:
-            told.append(spool_id)
+    class Telling(Spool):
+        def arrived(self, mails: Sequence[tuple[str, int]]) -> None:
+            for spool_id, length in mails:
+                assert (tmp_path / "in" / spool_id).stat().st_size == length
+                told.append(spool_id)
+            super().arrived(mails)
 
-    spool = Spool(tmp_path, on_put=hear)
+    woken: list[None] = []
+    spool = Telling(tmp_path, on_put=lambda: woken.append(None))
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda n: spool.put(ENVELOPE, b"%d" % n), range(200)))
     assert [spool.raw(spool_id) for spool_id in ids] == [b"%d" % n for n in range(200)]
     assert sorted(told) == sorted(ids) == spool.waiting() == Spool(tmp_path).waiting()
+    assert woken
 
 
 # --- Names ---

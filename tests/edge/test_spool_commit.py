@@ -13,8 +13,9 @@ import pytest
 
 from gateway.core.model import Envelope
 from gateway.edge.durable import Disk
-from gateway.edge.spool import Spool, SpoolWriter
+from gateway.edge.spool import Spool
 from gateway.edge.spool_commit import GroupCommit
+from gateway.edge.spool_in import SpoolWriter
 from gateway.errors import Temporary
 from tests.edge.door import HEADER, START, opened, stored, visit
 from tests.edge.faults import FaultyDisk

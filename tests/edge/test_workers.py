@@ -93,7 +93,7 @@ async def test_cpu_time_ends_a_worker_and_costs_no_mail(pool: Pools) -> None:
 
 @pytest.mark.asyncio
 async def test_a_worker_that_stands_still_is_ended_by_the_clock(pool: Pools) -> None:
-    running = pool(wall=0.8)
+    running = pool(wall=3)
     await running.start()
     await running.parse(GOOD % (0, 0))
     (victim,) = workers_of(os.getpid())

@@ -9,7 +9,7 @@ import pytest
 from gateway.core.policy import Rule
 from gateway.edge.frames import encode
 from gateway.edge.rules import RuleBook, check
-from gateway.edge.spool import time_of
+from gateway.edge.spool_in import time_of
 from gateway.errors import StateError
 from tests.desk import ANN, ANNA, BERT, EVE, MINUTE, SUPPORT, Desk, answered, opened
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import Mail
-from gateway.mime.charsets import decode, guess, is_charset
+from gateway.mime.charsets import decode, guess, hint_of, is_charset
 from gateway.mime.dates import date_of
 from gateway.mime.flowed import unflowed
-from gateway.mime.library import other_header
 from gateway.mime.parse import parse
 from gateway.mime.rtf import rtf_text
+from gateway.mime.second_reader import differences, other_header
 from gateway.mime.structure import scan
 from gateway.mime.text import base64_bytes, decode_header
 from gateway.mime.tnef import read_tnef
@@ -295,6 +295,33 @@ def test_where_parsers_disagree_is_a_defect(lines: list[bytes], defect: str) -> 
     assert f"parsers disagree: {defect}" in got.defects
 
 
+@pytest.mark.parametrize(("charset", "raw", "hint"), [
+    ("", b"plain", ""), ("utf-8", "ü".encode(), "utf-8"), ("koi8-r", b"\xd7\xaa", "koi8-r"), ("iso-8859-1", b"\xfc", "iso-8859-1"),
+    ("iso-8859-1", "转发：打印机坏了，请尽快派人来修理".encode("gb18030"), "gb18030"),
+])
+def test_the_charset_of_a_raw_header_is_what_all_of_it_is_made_of(charset: str, raw: bytes, hint: str) -> None:
+    assert hint_of(charset, raw) == hint
+
+
+def test_a_word_that_says_it_is_base64_is_shown_as_it_is() -> None:
+    """Five characters are no base64; who decodes them all the same shows two strange ones."""
+    got = mail(b"Content-Transfer-Encoding: base64", body=b"stuff\r\n")
+    assert got.text == "stuff\n"
+    for cut in (b"c3R1ZmY=", b"c3R1ZmY", b"c3R1ZmY==", b"c3R1*ZmY=", b"c3R1ZmYgb"):
+        assert mail(b"Content-Transfer-Encoding: base64", body=cut + b"\r\n").text.startswith("stuff")
+
+
+def test_where_readers_disagree_about_the_text_ours_is_shown() -> None:
+    got = mail(b"Content-Transfer-Encoding: base64", body=b"aGVsbG8=\r\nIHdvcmxk\r\n")
+    assert got.text == "hello world"
+    assert got.defects == ("parsers disagree: text", "parsers disagree: parts")
+
+
+def test_a_byte_order_mark_is_no_text_and_no_defect() -> None:
+    got = mail(b"Content-Type: text/plain; charset=utf-8", body=b"\xef\xbb\xbfhello\r\n")
+    assert (got.text, got.defects) == ("hello\n", ())
+
+
 def test_parsers_agree_on_a_plain_mail() -> None:
     got = mail(b"To: Bob <b@example.com>, =?utf-8?q?J=C3=BCrgen?= <j@example.com>", b"Subject: a =?utf-8?q?=C3=BC?=",
                b"Date: Mon, 2 Mar 2026 10:00:00 +0100", b"Message-ID: <1@example.com>", b"X-Folded: a\r\n b")
@@ -308,4 +335,5 @@ def test_a_regular_header_is_never_asked_twice_in_vain(lines: list[bytes]) -> No
     raw = b"A: b\n" + b"".join(lines) + b"\n"
     root = scan(raw)
     regular = b"From a@b c\n" not in lines
+    assert not regular or differences(raw, root, root.leaves()) == []
     assert not regular or not other_header(raw, root.header_end, root.headers)

@@ -130,7 +130,8 @@ def live_database(directory: Path, rows: Rows) -> duckdb.DuckDBPyConnection:
     """A live file with the tables of schema/ and these rows."""
     directory.mkdir(parents=True, exist_ok=True)
     live = duckdb.connect(str(directory / "mailwicket.duckdb"))
-    live.execute((SCHEMA / "0001_base.sql").read_text("utf-8"))
+    for step in sorted(SCHEMA.glob("[0-9]*.sql")):
+        live.execute(step.read_text("utf-8"))
     for table in (PERSON, TICKET, TICKET_TEXT, MESSAGE, EVENT):
         records = table.records(getattr(rows, table.field))
         if records:
