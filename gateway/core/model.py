@@ -240,7 +240,7 @@ class Reason:
 class Token:
     """What a token address says once its MAC has verified (security: level 2)."""
 
-    role: Literal["a", "n", "c", "v"]   # agent, agent's note thread, customer, vendor or an agent's thread with one
+    role: Literal["a", "n", "c", "v"]   # agent, agent's note thread, customer, vendor
     ticket: int                     # 0: no ticket; control mail and digests
     party: int                      # person id
 

@@ -26,6 +26,7 @@ from gateway.core.token import read_mark, read_message_id
 
 REFERENCES_READ: Final = 100
 ADDRESSES_READ: Final = 40
+OUTSIDE: Final = ("c", "v")       # roles of reply addresses that are no agent's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[S
     found = [*_signed(spooled, context, policy)]
     dead: list[Token | SignedId] = [s.said for s in found if _to_agent(s.said, context) and is_dead(s.said, context, policy)]
     if not all(s.said.outbox for s in found):
-        dead += [t for t in tokens(spooled, policy) if t.role != "c" and is_dead(t, context, policy)]
+        dead += [t for t in tokens(spooled, policy) if t.role not in OUTSIDE and is_dead(t, context, policy)]
     gone = {living.id for made in dead if (living := context.living(made.ticket)) is not None}
     for signed in found:
         living = context.living(signed.said.ticket)
@@ -94,7 +95,7 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
         found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
         found += [_as_token(said) for said in _answered(spooled, policy, context)]
     known = dict.fromkeys(token for token in found if token is not None)
-    return tuple(t for t in known if context is None or t.role == "c" or not is_dead(t, context, policy))
+    return tuple(t for t in known if context is None or t.role in OUTSIDE or not is_dead(t, context, policy))
 
 
 def is_dead(made: Token | SignedId, context: Context, policy: Policy) -> bool:
@@ -168,8 +169,8 @@ def _as_token(said: SignedId) -> Token | None:
     """The pseudo-root names a ticket and nobody; it is no reply address."""
     if not said.outbox:
         return None
-    role: Literal["a", "n", "c"] = "n" if said.kind == "i" else "a" if said.kind == "n" else "c"
-    return Token(role=role, ticket=said.ticket, party=said.party)
+    roles: dict[str, Literal["a", "n", "c", "v"]] = {"i": "n", "n": "a", "v": "v"}
+    return Token(role=roles.get(said.kind, "c"), ticket=said.ticket, party=said.party)
 
 
 def _went_to_sender(said: SignedId, mail: Mail, context: Context, policy: Policy) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from gateway.core.address import canonical
 from gateway.core.bounce_reason import UNSAID, reason_of
@@ -91,14 +90,13 @@ def to_agents(
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
     internal = kind in ("note_notice", "vendor_notice")
-    role: Literal["a", "n", "v"] = "v" if kind == "vendor_notice" else "n" if internal else "a"
     total = sum(p.end - p.start for p in content.parts)
     parts = content.parts if total <= MOST_BYTES_TO_AGENTS else ()
     left_out = [] if parts else [{"name": p.name, "size": p.end - p.start} for p in content.parts]
     drafts = []
     for agent in agents:
         person = ledger.person(agent.address, agent.name)
-        way = way_to_agent(Token(role=role, ticket=ticket, party=person), queue, policy)
+        way = way_to_agent(Token(role="n" if internal else "a", ticket=ticket, party=person), queue, policy)
         drafts.append(Draft(
             kind=kind, template=kind, language=agent.language, ticket=ticket, message=content.message,
             recipient=person, rcpt_to=agent.address, from_name=f"{author.shown} via {queue.from_name}",

@@ -179,12 +179,11 @@ def _in_thread(case: Case) -> bool:
 
 
 def _party(case: Case) -> int | None:
-    """The vendor whom our reply address or Message-ID was made for; of an agent's the ticket's last one."""
+    """The vendor whom our reply address or Message-ID was made for; in an agent's thread the ticket's last one."""
     found = [t.party for t in tokens(case.spooled, case.policy, case.context) if t.role == "v"]
     found += [s.said.party for s in signed_ids(case.spooled, case.context, case.policy) if s.said.kind == "v"]
-    outside = [p for p in found if case.policy.agent_of_address(case.ledger.address(p)) is None and case.ledger.address(p)]
     here = case.context.vendors.get(case.ticket or 0, ())
-    return outside[0] if outside else here[-1].person if here else None
+    return found[0] if found else here[-1].person if here else None
 
 
 def _notices(
