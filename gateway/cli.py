@@ -372,10 +372,7 @@ COMMANDS = (
         _JSON,
     )),
     Command(name="digest", run=_listing("digest", show.progress, "login"), help="send an agent the digest now",
-            arguments=(
-        _argument("login", metavar="LOGIN", help="as in [[agent]]"),
-        _JSON,
-    )),
+            arguments=(_argument("login", metavar="LOGIN", help="as in [[agent]]"), _JSON)),
     *(Command(name=noun, run=_people(noun, view), help=words, arguments=(_WORDS, _JSON)) for noun, view, words in (
         ("agent", show.agents, "list agents; add, role, address, name, language, leave"),
         ("team", show.teams, "list teams; add, remove"),

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from gateway.core import act, customer, relay, suppress
+from gateway.core import act, control, customer, relay, suppress, vendor
 from gateway.core.answer import agent_mail
 from gateway.core.bounce import is_report, report
 from gateway.core.budget import why_no_ack
 from gateway.core.case import DEAD, WAITING, Case, case_of, is_agents, link, store
 from gateway.core.context import Context
-from gateway.core.control import control, is_control
 from gateway.core.copies import is_copy, second_copy
 from gateway.core.decision import Decision, Draft
 from gateway.core.direct import direct, is_direct, is_own_sent, own_sent
@@ -28,7 +27,6 @@ from gateway.core.policy import Policy
 from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.understand import delivery_key
-from gateway.core.vendor import ask_vendor, asks_vendor, is_vendors, vendor_mail
 
 
 def conclude(
@@ -311,11 +309,11 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_log_only, _log),
     (is_copy, second_copy),
     (_is_automatic, _automatic),
-    (is_control, control),
+    (control.is_control, control.control),
     (_is_unasked_bulk, _unasked_bulk),
-    (is_vendors, vendor_mail),
+    (vendor.is_vendors, vendor.vendor_mail),
     (_is_matched_machine, _matched_machine),
-    (asks_vendor, ask_vendor),
+    (vendor.asks_vendor, vendor.ask_vendor),
     (is_agents, agent_mail),
     (is_forwarded, forwarded),
     (_always, _customer_mail),

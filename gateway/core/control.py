@@ -71,7 +71,7 @@ def control(case: Case) -> Decision:
         case.ledger.why("held", "it orders something, and no agent wrote it")
         return store(case, "held", ticket=None, hold="stranger")
     answered = _answered(case, agent)
-    waiting = _waiting(case, agent, answered)
+    waiting = _waiting(case, answered)
     if waiting is not None and level >= 1:
         word = fold(" ".join(_new_text(case, answered).split()).rstrip(".!"))
         if word in YES:
@@ -103,23 +103,16 @@ def _addressed(case: Case) -> bool:
 def _answered(case: Case, agent: Agent) -> _Answered | None:
     for signed in signed_ids(case.spooled, case.context, case.policy):
         sent = case.context.outbox.get(signed.said.outbox)
-        if sent is not None and sent.kind in LISTS and sent.ticket is None and _of(case.ledger.address(sent.recipient), agent):
+        if sent is not None and sent.kind in LISTS and sent.ticket is None and case.ledger.address(sent.recipient) in agent.addresses:
             return _Answered(sent=sent, nonce=signed.header == "In-Reply-To")
     return None
 
 
-def _of(address: str, agent: Agent) -> bool:
-    return address in agent.addresses
-
-
-def _waiting(case: Case, agent: Agent, answered: _Answered | None) -> StoredMail | None:
+def _waiting(case: Case, answered: _Answered | None) -> StoredMail | None:
     """The control mail that waits for this answer."""
     if answered is None or not answered.nonce or answered.sent.kind not in ("rehearsal", "unproven_notice"):
         return None
-    found = case.context.stored.get(answered.sent.message or 0)
-    if found is None or found.message.ticket is not None or not _of(case.ledger.address(found.message.author or 0), agent):
-        return None
-    return found
+    return case.context.stored.get(answered.sent.message or 0)
 
 
 def _new_text(case: Case, answered: _Answered | None) -> str:

@@ -154,8 +154,7 @@ def _order(line: str, said: str, key: str, fields: tuple[Field, ...], *, numbers
 
 def _command(word: str, rest: list[str], fields: tuple[Field, ...], line: str) -> Command:
     found = hash_line(f"#{word} {' '.join(rest)}".rstrip(), words_of(fields))
-    if found is None:
-        raise ValueError(_suggest(word, fields))
+    assert found is not None    # the word is in the table: hash_line gives its row, or raises
     return command_of(*found, line)
 
 

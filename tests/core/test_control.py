@@ -345,3 +345,17 @@ def test_the_notice_is_forgotten_after_an_hour() -> None:
     order(desk, "close ABC-1", level=0)
     desk.now += timedelta(hours=1)
     assert order(desk, "close ABC-1", level=0).kinds() == [("unproven_notice", ANNA)]
+
+
+def test_a_search_beside_what_changes_is_asked_again() -> None:
+    desk = desk_of(2)
+    asked = order(desk, "close ABC-1\nsearch fire", level=1)
+    assert "ask again in a mail of its own" in the(desk.answer(the(asked), ANNA, "yes")).text
+    assert "this needs a sender proven at level 3; yours is 1" in the(asked).text
+
+
+def test_an_unproven_mail_that_is_refused_is_dropped() -> None:
+    desk = desk_of(1)
+    notice = the(order(desk, "close ABC-1", level=0))
+    assert "forgotten" in the(desk.answer(notice, ANNA, "no", envelope={"relay": None})).text
+    assert [m.hold for m in desk.all.messages][-2:] == [None, None]

@@ -179,6 +179,15 @@ def test_a_status_of_ones_own_stays():
     assert desk.ticket(1).status == "pending"
 
 
+def test_who_writes_to_the_vendors_own_reply_address_writes_to_the_vendor():
+    desk, _, question = asked()
+    login = {"channel": "submission", "relay": None, "login": "anna"}
+    done = desk.answer(question.to(VENDOR)[0], ANNA, "One more thing.", envelope=login)
+    assert done.kinds() == [("vendor", VENDOR)]
+    held = desk.mail(ANNA, question.to(VENDOR)[0].reply_to, "And this.", subject="Re: [ABC-1] Printer broken", envelope=login)
+    assert held.kinds() == [("vendor", VENDOR)], "the ticket has one vendor only"
+
+
 def test_what_is_solved_is_not_opened_by_a_vendor():
     desk, notice, question = asked()
     desk.answer(notice, ANNA, "#solved")
