@@ -19,6 +19,7 @@ from gateway.core.clerk import Author
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, fold, own
 from gateway.core.decision import Decision
+from gateway.core.desk_mail import told
 from gateway.core.digest import Agenda, digest
 from gateway.core.directory import Directory
 from gateway.core.failure import given_up, overdue
@@ -114,6 +115,12 @@ def decide_admin(
     done = carry_out(command, directory, context, rooms.policy, author, now)
     decision = Decision(spool_id=author.cause, disposition="apply", rows=done.rows, drafts=done.drafts, reasons=())
     return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now), done.said
+
+
+def decide_told(agent: Agent, lines: Sequence[str], context: Context, rooms: Rooms, *, cause: str, fetch: Fetch, now: datetime) -> Rows:
+    """The transcript of lines that were carried out outside of a mail's own decision."""
+    decision = told(agent, lines, context, rooms.policy, cause=cause, now=now)
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
 
 
 def _with_outbox(

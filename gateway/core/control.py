@@ -135,7 +135,8 @@ def _listed(case: Case, answered: _Answered | None) -> dict[str, Listed]:
 
 
 def _run(
-    case: Case, agent: Agent, ledger: Ledger, orders: Iterable[Order], listed: dict[str, Listed], *, confirmed: bool = False
+    case: Case, agent: Agent, ledger: Ledger, orders: Iterable[Order], listed: dict[str, Listed], *,
+    confirms: StoredMail | None = None,
 ) -> Run:
     """What cannot be mended asks for a login or a second word, and gets the latter before it is carried out."""
     level = case.facts.identity.level
@@ -144,7 +145,8 @@ def _run(
         offset=offset_of(case.spooled.mail.header("date")),
     )
     run = Run(
-        ledger=ledger, actor=actor, agent=agent, level=4, asks=4 if confirmed else level, policy=case.policy, listed=listed
+        ledger=ledger, actor=actor, agent=agent, level=4, asks=level if confirms is None else 4, policy=case.policy, listed=listed,
+        sent_at=level if confirms is None else confirms.message.level,
     )
     run.carry_out(orders)
     return run
@@ -180,7 +182,7 @@ def _rehearsed(
     ledger.why("rehearsed", f"level {case.facts.identity.level}: {run.done} would be done" if binding else "dryrun")
     drafts = [_mail(
         case, agent, "rehearsal" if binding else "transcript", about, run.lines, outcome="rehearsed" if binding else "asked",
-        listed=kept, admin=bool(run.admin),
+        listed=kept,
     )]
     if again is not None:
         waits = replace(again.message, hold="control")
@@ -219,12 +221,13 @@ def _confirmed(case: Case, agent: Agent, waiting: StoredMail, answered: _Answere
     orders = read_control(text, case.policy.key, case.policy.fields, digest=bool(listed))
     late = case.facts.received_at - answered.sent.created_at > CONFIRM_WITHIN
     if late or answered.sent.kind == "unproven_notice":
-        run = _run(case, agent, case.ledger.fork(), orders, listed)
+        run = _run(case, agent, case.ledger.fork(), orders, listed, confirms=waiting)
         return _rehearsed(case, agent, run, text, listed, again=waiting)
     case.ledger.why("confirmed", f"message {waiting.message.id}, by the nonce of {answered.sent.id}")
-    run = _run(case, agent, case.ledger, orders, listed, confirmed=True)
+    run = _run(case, agent, case.ledger, orders, listed, confirms=waiting)
     done = replace(waiting.message, hold=None, disposition="log")
-    return _done(case, agent, run, "", changed=(done,))
+    decision = _done(case, agent, run, "", changed=(done,))
+    return replace(decision, admin=tuple(run.admin), admin_by=run.actor.person)
 
 
 def _dropped(case: Case, agent: Agent, waiting: StoredMail) -> Decision:
@@ -250,12 +253,12 @@ def _is_loop(case: Case, agent: Agent) -> bool:
 
 def _mail(
     case: Case, agent: Agent, kind: OutgoingKind, message: int, lines: list[str], *, outcome: Outcome,
-    listed: tuple[tuple[int, int, int], ...] = (), transaction: str = "", admin: bool = False, template: str = "transcript",
+    listed: tuple[tuple[int, int, int], ...] = (), transaction: str = "", template: str = "transcript",
 ) -> Draft:
     mail = case.spooled.mail
     return desk_mail(
         kind, agent, case.ledger, case.policy, template=template, subject=header_text(case.facts.base_subject, 120) or "control",
         message=message, answers=mail.message_id, listed=listed,
-        values={"lines": lines, "outcome": outcome, "transaction": transaction, "admin": admin,
+        values={"lines": lines, "outcome": outcome, "transaction": transaction,
                 "minutes": int(CONFIRM_WITHIN.total_seconds()) // 60},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.admin import AdminCommand
 from gateway.core.model import Disposition, OutgoingKind, Reason
 from gateway.core.rows import Rows
 
@@ -65,3 +66,5 @@ class Decision:
     rows: Rows
     drafts: tuple[Draft, ...]
     reasons: tuple[Reason, ...]
+    admin: tuple[AdminCommand, ...] = ()    # confirmed lines for the directory, which is another frame's (gateway/people.py)
+    admin_by: int | None = None             # person who ordered them

@@ -5,11 +5,25 @@ Their reply address is of ticket 0, the desk itself; such addresses are made for
 
 from __future__ import annotations
 
-from gateway.core.decision import Draft
+from collections.abc import Sequence
+from datetime import datetime
+
+from gateway.core.context import Context
+from gateway.core.decision import Decision, Draft
 from gateway.core.ledger import Ledger
 from gateway.core.model import OutgoingKind, Token
 from gateway.core.policy import Agent, Policy
 from gateway.core.profile import way_to_agent
+
+
+def told(agent: Agent, lines: Sequence[str], context: Context, policy: Policy, *, cause: str, now: datetime) -> Decision:
+    """A transcript of its own, which answers no mail. ``context`` has the agent's person."""
+    ledger = Ledger(context, cause, now, now)
+    draft = desk_mail(
+        "transcript", agent, ledger, policy, template="transcript", subject="control",
+        values={"lines": [*lines], "outcome": "done", "transaction": "", "minutes": 0},
+    )
+    return Decision(spool_id=cause, disposition="log", rows=ledger.close(), drafts=(draft,), reasons=())
 
 
 def desk_mail(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.core import act, tell
+from gateway.core.admin import AdminCommand, parse_admin
 from gateway.core.changes import changes
 from gateway.core.command_line import VALUES, row_of
 from gateway.core.command_table import help_lines
@@ -42,7 +43,8 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "no_limit": "no limit any more", "limits": "write limit queue=support status=open assignee=me tag=vip, or limit none",
         "stopped": "five lines were not understood: the rest was not read", "same": "{ref} is part of {into}",
         "since": "since then: {what}", "mail": "new mail of the customer", "new": "{ref} is new, made of {old}: {called}",
-        "admin": "an admin's line; it is carried out only for an admin who logs in to send it, and confirms it",
+        "admin": "for the directory of people; a mail of its own tells what came of it",
+        "no_admin": "this is for admins; you are {role} here", "no_login": "for this log in at the desk's own port to send it",
         "again": "ask again in a mail of its own", "nothing_undone": "there is no such transaction",
     },
     "de": {
@@ -54,7 +56,8 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
         "limits": "schreiben Sie limit queue=support status=open assignee=me tag=vip, oder limit none",
         "stopped": "fünf Zeilen waren nicht zu verstehen: der Rest wurde nicht gelesen", "same": "{ref} ist Teil von {into}",
         "since": "seither: {what}", "mail": "neue Mail des Kunden", "new": "{ref} ist neu, aus {old}: {called}",
-        "admin": "eine Zeile für Admins; sie gilt nur von Admins, die sich zum Senden anmelden und sie bestätigen",
+        "admin": "für das Verzeichnis der Personen; eine eigene Mail sagt, was daraus wurde",
+        "no_admin": "das ist für Admins; Sie sind hier {role}", "no_login": "melden Sie sich dafür am Port des Desks an und senden Sie es dort",
         "again": "bitte in einer eigenen Mail noch einmal fragen", "nothing_undone": "eine solche Transaktion gibt es nicht",
     },
 }
@@ -81,7 +84,8 @@ class Run:
     named: set[int] = field(default_factory=set)
     closed: set[int] = field(default_factory=set)
     dangerous: bool = False         # an order that needs level 4
-    admin: list[str] = field(default_factory=list)
+    admin: list[AdminCommand] = field(default_factory=list)
+    sent_at: Level = 0              # level of the mail that holds the orders; lines of admins ask for a login
     done: int = 0
     refused: int = 0
     unread: int = 0
@@ -113,13 +117,25 @@ class Run:
         if order.kind == "limit":
             return [self._limited(order.value)]
         if order.kind == "admin":
-            self.admin.append(order.line)
-            return [self.say("admin")]
+            return [self._admin(order)]
         if order.kind in ("help", "search"):
             return self._asked(order)
         if order.kind == "undo":
             return self._undo(order)
         return self._order(order) if order.kind == "order" else []
+
+    def _admin(self, order: Order) -> str:
+        """Security §3.2: a login, an admin, and (core/control.py) a second word."""
+        try:
+            if self.agent.role != "admin":
+                raise ValueError(self.say("no_admin", role=self.agent.role))
+            if self.sent_at < 4:
+                raise ValueError(self.say("no_login"))
+            self.admin.append(parse_admin(order.line))
+        except ValueError as error:
+            self.refused += 1
+            return str(error)
+        return self.say("admin")
 
     # --- Which tickets ---
 

@@ -98,7 +98,7 @@ def _ask(case: Case, agent: Agent, ticket: int, vendor: int, text: str, commands
 def _named(case: Case, ticket: int, asked: Command | None) -> int:
     """The vendor whom ``#vendor`` names, or whose thread it is. Raises Refused."""
     if asked is None:
-        return _whose(case, ticket)
+        return _whose(case)
     address, policy = asked.args, case.policy
     if is_ours(address, policy) or policy.agent_of_address(address) is not None:
         raise act.Refused(f"{address} is one of us; name somebody outside")
@@ -107,17 +107,14 @@ def _named(case: Case, ticket: int, asked: Command | None) -> int:
     return case.ledger.person(address)
 
 
-def _whose(case: Case, ticket: int) -> int:
-    """The vendor of the mail of ours that is answered; else the only one of the ticket. Raises Refused."""
-    here = case.context.vendors.get(ticket, ())
+def _whose(case: Case) -> int:
+    """The vendor of the mail of ours that is answered, or of the reply address that is used."""
     notice = case.context.outbox.get(case.facts.match.outbox or 0)
     by_message = {v.message: v.person for found in case.context.vendors.values() for v in found}
-    if notice is not None and notice.message in by_message:
-        return by_message[notice.message]
-    if len({v.person for v in here}) == 1:
-        return here[0].person
-    names = ", ".join(sorted({case.ledger.address(v.person) for v in here}))
-    raise act.Refused(f"say whom: #vendor and one of {names}" if names else "say whom: #vendor acme@supplier.example")
+    vendor = by_message.get(notice.message or 0) if notice is not None else None
+    vendor = _made_for(case) if vendor is None else vendor
+    assert vendor is not None   # _in_thread saw one or the other
+    return vendor
 
 
 def _question(case: Case, agent: Agent, ticket: int, vendor: int, content: relay.Content) -> Draft:
@@ -179,11 +176,16 @@ def _in_thread(case: Case) -> bool:
 
 
 def _party(case: Case) -> int | None:
-    """The vendor whom our reply address or Message-ID was made for; in an agent's thread the ticket's last one."""
+    """Whose thread it is; of a mail to an agent's address in it, the ticket's last vendor."""
+    here = case.context.vendors.get(case.ticket or 0, ())
+    return _made_for(case) or (here[-1].person if here else None)
+
+
+def _made_for(case: Case) -> int | None:
+    """The vendor whom our reply address or Message-ID was made for."""
     found = [t.party for t in tokens(case.spooled, case.policy, case.context) if t.role == "v"]
     found += [s.said.party for s in signed_ids(case.spooled, case.context, case.policy) if s.said.kind == "v"]
-    here = case.context.vendors.get(case.ticket or 0, ())
-    return found[0] if found else here[-1].person if here else None
+    return found[0] if found else None
 
 
 def _notices(

@@ -275,10 +275,29 @@ def test_dryrun_only_tells() -> None:
     assert "ABC-1: status new -> closed" in the(done).text
 
 
-def test_an_admins_line_is_not_carried_out_unasked() -> None:
-    desk = desk_of()
-    done = order(desk, "agent add dora dora@acme.example")
-    assert (the(done).row.kind, done.held) == ("rehearsal", "control")
+@pytest.mark.parametrize(("role", "level", "line", "why"), [
+    ("agent", 4, "agent add dora dora@acme.example", "this is for admins; you are agent here"),
+    ("admin", 1, "agent add dora dora@acme.example", "for this log in at the desk's own port"),
+    ("admin", 4, "agent hire dora", "possible are"),
+])
+def test_an_admins_line_needs_an_admin_a_login_and_sense(role: Any, level: int, line: str, why: str) -> None:
+    desk = desk_of(1, agents=(replace(POLICY.agents[0], role=role), *POLICY.agents[1:]))
+    done = order(desk, line, level=level)
+    assert (the(done).row.kind, done.decision.admin) == ("transcript", ())
+    assert why in the(done).text
+
+
+def test_an_admins_line_is_carried_out_when_it_is_confirmed() -> None:
+    desk = desk_of(1, agents=(replace(POLICY.agents[0], role="admin"), *POLICY.agents[1:]))
+    asked = order(desk, "agent add dora dora@acme.example\nclose ABC-1")
+    assert (the(asked).row.kind, asked.held, asked.decision.admin) == ("rehearsal", "control", ())
+    desk.now += CONFIRM_WITHIN
+    late = desk.answer(the(asked), ANNA, "yes")
+    assert (the(late).row.kind, late.decision.admin) == ("rehearsal", ())
+    done = desk.answer(the(late), ANNA, "yes").decision
+    assert [(c.verb, c.name) for c in done.admin] == [("add", "dora")]
+    assert next(p.address for p in desk.all.persons if p.id == done.admin_by) == ANNA
+    assert desk.ticket(1).status == "closed"
 
 
 def test_persons_that_a_rehearsal_names_are_known_when_it_is_carried_out() -> None:

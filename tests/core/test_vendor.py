@@ -139,6 +139,12 @@ def test_whoever_writes_by_the_vendors_address_stays_inside(writer: str, subject
     assert "capacitor" not in seen_by_customers(desk)
 
 
+def test_who_uses_an_agents_address_in_the_thread_stays_inside():
+    desk, _, back = answered()
+    done = desk.answer(back.to(ANNA)[0], EVE, "Forwarded to me.")
+    assert (done.kinds(), done.events(1)) == ([("vendor_notice", ANNA)], ["vendor_answered"])
+
+
 def test_an_answer_by_message_id_alone_is_the_vendors():
     desk, _, question = asked()
     back = desk.answer(question.to(VENDOR)[0], VENDOR, SECRET, to=SUPPORT)
