@@ -22,6 +22,7 @@ from gateway.core.admin import parse_admin
 from gateway.core.admin_act import addresses_of, holders
 from gateway.core.clerk import Author
 from gateway.core.context import (
+    ASKING,
     AUTOMATIC,
     AutoSent,
     Bounce,
@@ -369,7 +370,7 @@ class Desk:
         chosen = {m.id for m in on if m.hold} | {t.last_public for t in tickets.values()}
         of_vendors = _grouped(vendor_mails(e for e in every.events if e.message in {m.id for m in on}))
         chosen |= {v.message for found in of_vendors.values() for v in found}
-        chosen |= {o.message for o in outbox.values() if o.ticket is None and o.message is not None}
+        chosen |= {o.message for o in outbox.values() if o.ticket is None and o.kind in ASKING and o.message is not None}
         chosen |= {m for found in notes.values() for m in found} | {m.id for m in on if m.ticket in more}
         texts = {t.message: t for t in every.message_texts}
         own = {i.message: i.rfc_id for i in every.mail_ids if i.role == "self"}
@@ -404,7 +405,7 @@ class Desk:
                 "assignee", "requester", "participant_added", "participant_removed", "revived")),
         }
         said = {s.address for i in chosen if i in stored and messages[i].ticket in more if (s := forwarded_by(stored[i]))}
-        said |= {a for o in outbox.values() if o.ticket is None and o.message in stored
+        said |= {a for o in outbox.values() if o.ticket is None and o.kind in ASKING and o.message in stored
                  for a in addresses_in(stored[o.message].text.whole_text)}
         seen = {i: p for i, p in persons.items() if i in named or p.address in said}
         deliveries = {d.outbox: d for d in every.deliveries}

@@ -17,7 +17,7 @@ from gateway.edge.spool import Spool
 from gateway.edge.store import Store
 from gateway.errors import MailwicketError
 from gateway.morning import Morning
-from tests.core.test_control import desk_of
+from tests.core.test_control_mail import desk_of
 from tests.desk import ANNA, POLICY, rooms_of
 
 AGENTS = (

@@ -37,6 +37,9 @@ AUTOMATIC: frozenset[OutgoingKind] = frozenset(
      "transcript", "rehearsal", "digest")
 )
 
+# Mails about no ticket that ask about a stored one, which is loaded with them.
+ASKING: frozenset[OutgoingKind] = frozenset(("rehearsal", "unproven_notice"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:

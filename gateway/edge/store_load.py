@@ -16,6 +16,7 @@ from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
 from gateway.core.archive import CAUSE
 from gateway.core.context import (
+    ASKING,
     AUTOMATIC,
     AutoSent,
     Bounce,
@@ -100,13 +101,13 @@ class _Load:
         participants = self._participants(tickets)
         messages = self._messages(tickets)
         chosen, notes, vendors = self._chosen(tickets, messages)
-        chosen |= self._messages_by_id(numbers(m.message for m in outbox.values() if m.ticket is None))
+        waiting = {m.message for m in outbox.values() if m.ticket is None and m.kind in ASKING}
+        chosen |= self._messages_by_id(numbers(waiting))
         threads = self._threads(messages, participants)
         told = self._last_said(history, messages)
         chosen |= told
         own = self._own_ids({*chosen, *(i for ids in threads.values() for i in ids)})
         stored = self._stored(chosen, own)
-        waiting = [m.message for m in outbox.values() if m.ticket is None]
         self._persons_by_address(a for i in waiting if i in stored for a in addresses_in(stored[i].text.whole_text))
         automatic, held_notice_at = self._automatic(tickets)
         self._persons_by_address(sender.address for i in told if i in stored if (sender := forwarded_by(stored[i])))

@@ -11,7 +11,7 @@ from gateway.core.context import Needs
 from gateway.core.digest import MOST_TICKETS, Agenda, Loose, addresses
 from gateway.core.policy import Agent
 from gateway.pipeline import decide_digest
-from tests.core.test_control import LOGIN, desk_of, order, the
+from tests.core.test_control_mail import LOGIN, desk_of, order, the
 from tests.desk import ANN, ANNA, BERT, EVE, HOUR, MINUTE, POLICY, SUPPORT, Desk, Outcome
 
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.digest import Agenda
 from gateway.core.understand import needs
 from gateway.edge.store import Store
-from tests.core.test_control import CONTROL, desk_of, order, the
+from tests.core.test_control_mail import CONTROL, desk_of, order, the
 from tests.core.test_digest import agenda, digest_of
 from tests.core.test_vendor import VENDOR
 from tests.desk import ANN, ANNA, BERT, POLICY, SUPPORT, Desk, Sent

@@ -1,7 +1,7 @@
 """Control mail: what each line does, for whom it counts, and that nobody below his level changes anything.
 
 Whole transcripts are golden texts in tests/core/transcripts: orders above the line of dashes, the answer below it.
-Write them anew with ``MAILWICKET_GOLDEN=write pytest tests/core/test_control.py`` and read the difference.
+Write them anew with ``MAILWICKET_GOLDEN=write pytest tests/core/test_control_mail.py`` and read the difference.
 """
 
 from __future__ import annotations
