@@ -129,7 +129,7 @@ class Story:
                 ticket=ticket.id, other=1, relation="relates", since=self.now, until=self.now if message.id % 2 else None
             ),),
             opt_outs=(OptOut(person=author.id, since=self.now, cause=message.spool_id),) if message.id % 3 == 0 else (),
-            listed=(Listed(outbox=outbox.id, number=message.id % 5 - 2, ticket=ticket.id, version=ticket.version),),
+            listed=(Listed(outbox=1_000_000 + outbox.id, number=message.id % 5 - 2, ticket=ticket.id, version=ticket.version),),
             digest_runs=(DigestRun(person=author.id, at=self.now),) if message.id % 3 == 0 else (),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
             suppressions=(Suppression(
