@@ -22,6 +22,8 @@
     archive_index.py        the first look: where each mail stands, when it was sent, whom it belongs with
     archive_sources.py      archives on an IMAP server
     recorder.py             imported mail into the store, one frame a lot
+    waiting_room.py         held mail, as the operator handles it
+    password.py             mailwicket password: who may log in at the agents' door
     cli.py                  the command mailwicket, one row a verb
     show.py                 what the command line shows: tables for people, JSON lines for programs
     demo.py                 make demo: a desk on loopback ports and a day at it
@@ -60,6 +62,8 @@
       absence.py            absence notices by their words, and when their writers are back
       bounce_reason.py      what a mail server meant: status codes and words (RFC 3463)
       identity.py           who wrote it and how sure we are: L0 to L4
+      authres.py            what a relay found out: Authentication-Results, read strictly
+      third_party.py        who wrote what a mailing list sent on
       thread.py             which ticket, and by which proof
       conversation.py       which mails of an archive belong together
       archive.py            what becomes of a conversation of an archive
@@ -97,7 +101,11 @@
       copies.py             second copies of a mail that was decided already
       case.py               one mail on the decision table
       answer.py             an agent's mail: public answer, note, or held with a question
+      posting.py            an agent's mail that was understood: message, commands, who hears of it
+      release.py            #send and #drop: mail that waited is done after all
       leak.py               what must not go to a customer
+      held.py               mail that waits for a word, and how the word is proven
+      outbound.py           agents write first: mail to people outside
       tell.py               answers to an agent's questions: #show, #search, #why
       changes.py            what events did, in words
       customer.py           what customers may order by mail
@@ -154,6 +162,13 @@
       smtp_settings.py      what a door is told
       smtp_connection.py    streams, deadlines, limits, the command loop
       smtp_conversation.py  the commands of SMTP and LMTP
+      smtp_submission.py    the agents' door: logins, and mail to anybody
+      logins.py             their passwords, hashed, and how often one may guess
+      sender_check.py       our own look at who sent a mail: SPF, DKIM, DMARC
+      dkim.py               signatures, in linear time (RFC 6376)
+      spf.py                who may send for a domain (RFC 7208)
+      dmarc.py              what speaks for the domain of From (RFC 9989)
+      dns.py                questions to the DNS
       smtp_data.py          from the wire to the spool in constant memory
       drop_receive.py       a Maildir where local programs put mail for us
       imap_receive.py       a watched mailbox: one supervisor a folder

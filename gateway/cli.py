@@ -29,15 +29,7 @@ from gateway import log, show, starter
 from gateway.config import Config
 from gateway.edge import control
 from gateway.edge.lock import Lock, held
-from gateway.errors import (
-    AlreadyRunning,
-    ConfigError,
-    MailwicketError,
-    Permanent,
-    Problem,
-    StateError,
-    Temporary,
-)
+from gateway.errors import AlreadyRunning, ConfigError, MailwicketError, Permanent, Problem, StateError, Temporary
 from gateway.settings_checks import busy_ports
 
 OK, FAILURE, USAGE, TEMPORARY = 0, 1, 2, 75
@@ -160,9 +152,7 @@ def _ask(config: Config, verb: str, args: dict[str, Any]) -> Iterator[dict[str, 
         yield from handlers[verb]({**args, "actor": f"operator:{os.geteuid()}"})
 
 
-def _listing(
-    verb: str, view: Callable[[Iterable[show.Row]], RenderableType], *names: str
-) -> Callable[[Args], int]:
+def _listing(verb: str, view: Callable[[Iterable[show.Row]], RenderableType], *names: str) -> Callable[[Args], int]:
     """A command that asks ``verb`` with the arguments called ``names`` and shows the rows."""
 
     def run(args: Args) -> int:
@@ -184,6 +174,13 @@ def _people(noun: str, view: Callable[[Iterable[show.Row]], RenderableType]) -> 
         return OK
 
     return run
+
+
+def _held(args: Args) -> int:
+    verb, number = next(((v, n) for v, n in (("release", args.release), ("drop", args.drop)) if n is not None), ("held", None))
+    rows = _ask(_load(args), verb, {} if number is None else {"id": number})
+    show.show(rows, show.held if verb == "held" else show.progress, json_lines=args.json, console=_console())
+    return OK
 
 
 def _serve(args: Args) -> int:
@@ -238,8 +235,15 @@ def _machine(config: Config) -> list[Problem]:
     """What only this machine can tell; a gateway that runs has its ports by right."""
     if held(config.state / "lock"):
         return []
-    doors = {"listen.smtp": config.listen.smtp, "listen.lmtp": config.listen.lmtp}
+    doors = {f"listen.{key}": getattr(config.listen, key) for key in ("smtp", "lmtp", "submission", "submission_starttls")}
     return list(busy_ports(doors, str(config.file or "(no configuration)")))
+
+
+def _password(args: Args) -> int:
+    from gateway.password import change
+
+    sys.stdout.write(change(_load(args), args.login, remove=args.remove) + "\n")
+    return OK
 
 
 def _problem_row(problem: Problem, kind: str) -> dict[str, str]:
@@ -348,29 +352,26 @@ COMMANDS = (
         _argument("--force", action="store_true", help="overwrite what is there"),
     )),
     Command(name="check", run=_check, help="tell every problem of the configuration", arguments=(_JSON,)),
+    Command(name="password", run=_password, help="let an agent log in at the submission door", arguments=(
+        _argument("login", metavar="LOGIN", help="the agent's login; the password is asked for, or read from standard input"),
+        _argument("--remove", action="store_true", help="take the password away instead"),
+    )),
     Command(name="tickets", run=_listing("tickets", show.tickets, "status", "queue"), help="list tickets",
             arguments=(
-        _argument("--status", help="only of this status"),
-        _argument("--queue", help="only of this queue"),
-        _JSON,
+        _argument("--status", help="only of this status"), _argument("--queue", help="only of this queue"), _JSON,
     )),
     Command(name="show", run=_listing("show", show.ticket, "key"), help="one ticket, its mails and why",
-            arguments=(
-        _argument("key", metavar="ABC-1", help="ticket key"),
-        _JSON,
-    )),
+            arguments=(_argument("key", metavar="ABC-1", help="ticket key"), _JSON)),
     Command(name="outbox", run=_listing("outbox", show.outbox, "all"), help="mail on its way out",
-            arguments=(
-        _argument("--all", action="store_true", help="sent mail, too"),
-        _JSON,
+            arguments=(_argument("--all", action="store_true", help="sent mail, too"), _JSON)),
+    Command(name="held", run=_held, help="mail that waits for a word: list it, let it go, or forget it", arguments=(
+        _argument("--release", type=int, metavar="ID", help="do it all the same, as if its writer had proven who he is"),
+        _argument("--drop", type=int, metavar="ID", help="keep it and never do it"), _JSON,
     )),
     Command(name="suppressed", run=_listing("suppressed", show.suppressed), help="dead addresses we do not write to",
             arguments=(_JSON,)),
     Command(name="revive", run=_listing("revive", show.progress, "address"), help="write to a dead address again",
-            arguments=(
-        _argument("address", metavar="ADDRESS", help="as `suppressed` lists it"),
-        _JSON,
-    )),
+            arguments=(_argument("address", metavar="ADDRESS", help="as `suppressed` lists it"), _JSON)),
     Command(name="digest", run=_listing("digest", show.progress, "login"), help="send an agent the digest now",
             arguments=(_argument("login", metavar="LOGIN", help="as in [[agent]]"), _JSON)),
     *(Command(name=noun, run=_people(noun, view), help=words, arguments=(_WORDS, _JSON)) for noun, view, words in (

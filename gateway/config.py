@@ -9,7 +9,7 @@ value and remedy. What works but will surprise is a warning in ``Config.warnings
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
 from typing import Literal
@@ -46,11 +46,22 @@ class Listen:
 
     smtp: Endpoint | None
     lmtp: Endpoint | Path | None
+    submission: Endpoint | None
+    submission_starttls: Endpoint | None
+    users_file: Path | None
     tls_certificate: Path | None
     tls_key: Path | None
     max_size: int
     porters: int
     drop: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dns:
+    """Our own look at SPF, DKIM and DMARC."""
+
+    check: bool = False
+    seconds: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +136,7 @@ class Config:
     backup: Backup
     log: Log
     accounts: tuple[Account, ...] = ()
+    dns: Dns = field(default_factory=Dns)
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -211,6 +223,7 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         ),
         rules=tuple(Rule(**row) for row in document.rows["rule"]),
         budgets=Budgets(**document.one("budgets")),
+        lists=frozenset(top["lists"]),
         reply_to_token=top["reply_to_token"],
         control=top["control"] or tuple(f"control@{d}" for d in dict.fromkeys((top["host"], top["reply_domain"])) if d),
         digest=top["digest"],
@@ -230,9 +243,16 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         workers=top["workers"], zone=top["zone"],
         backup=_backup(document.one("backup"), state),
         log=Log(**document.one("log")),
+        dns=_dns(document),
         accounts=tuple(_account(row, policy.queue(name).address) for name, row in boxes.items()),
         warnings=tuple(w for warn in settings_checks.WARNINGS for w in warn(document)),
     )
+
+
+def _dns(document: Document) -> Dns:
+    row, smtp = document.one("dns"), document.one("listen")["smtp"]
+    exposed = smtp is not None and not settings_checks.is_loopback(smtp.host)
+    return Dns(check=row["check"] == "on" or (row["check"] == "auto" and exposed), seconds=row["seconds"])
 
 
 def _backup(row: Row, state: Path) -> Backup:

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from gateway import people, pipeline, rehearse
+from gateway import people, pipeline, rehearse, waiting_room
 from gateway.books import Bookkeeper
 from gateway.config import Config
 from gateway.core.address import canonical, parse_mailbox
@@ -27,7 +27,6 @@ from gateway.core.context import Needs
 from gateway.core.directory import effective
 from gateway.core.policy import Policy
 from gateway.core.suppress import revived_by_operator
-from gateway.core.understand import needs
 from gateway.edge import lots
 from gateway.edge.frames import mail_of
 from gateway.edge.publish import publish
@@ -102,11 +101,11 @@ class Counter:
         """By verb; what needs the running gateway is missing without one."""
         reading: dict[str, Handler] = {
             "tickets": self.tickets, "show": self.show, "outbox": self.outbox, "spool": self.waiting, "dump": self.dump,
-            "status": self.status, "suppressed": self.suppressed, "people": self.people,
+            "status": self.status, "suppressed": self.suppressed, "people": self.people, "held": self.held,
         }
         writing: dict[str, Handler] = {
             "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
-            "digest": self.digest, **dict.fromkeys(NOUNS, self.admin),
+            "release": self.release, "drop": self.drop, "digest": self.digest, **dict.fromkeys(NOUNS, self.admin),
             "import_state": self.import_state, "import_known": self.import_known, "import_lot": self.import_lot,
         }
         return reading | writing if self.books else reading
@@ -197,6 +196,28 @@ class Counter:
         login = str(args.get("login", ""))
         yield {"digest": login, "sent": self.morning.send(login)}
 
+    def held(self, args: Row) -> Iterator[Row]:
+        """Mail that waits for a word, newest first."""
+        with self._cursor() as cursor:
+            rows = _fetch(cursor, waiting_room.LISTED, _limit(args))
+            subjects = self._texts(cursor, rows, "subject")
+        for row in rows:
+            yield {
+                "id": row["id"], "at": row["at"], "hold": row["hold"], "from": row["author"] or "",
+                "ticket": self._key(row["ticket"]), "subject": subjects.get(row["id"], ""),
+                "releasable": waiting_room.is_releasable(row["hold"]),
+            }
+
+    def release(self, args: Row) -> Iterator[Row]:
+        """Have a held mail decided once more, as proven."""
+        assert self.books is not None
+        yield waiting_room.release(self.books, self._policy(), _id(args), datetime.now(UTC))
+
+    def drop(self, args: Row) -> Iterator[Row]:
+        """Keep a held mail and let it wait no more."""
+        assert self.books is not None
+        yield waiting_room.drop(self.books, _id(args), str(args["actor"]), datetime.now(UTC))
+
     def waiting(self, args: Row) -> Iterator[Row]:
         """Mail in in/ and bad/, oldest first."""
         waiting = self.spool.waiting(_limit(args))
@@ -250,7 +271,7 @@ class Counter:
         spooled = rehearse.spooled(mail_of(args["mail"]), rooms.policy)
         now = datetime.now(UTC)
         decision = books.ask(lambda: pipeline.explain(
-            spooled, books.store.load(needs([spooled], rooms.policy), now), rooms, now=now
+            spooled, pipeline.context_of([spooled], rooms.policy, lambda asked: books.store.load(asked, now)), rooms, now=now
         ))
         for code, detail in rehearse.told(decision):
             yield {"code": code, "detail": detail}
@@ -320,8 +341,8 @@ class Counter:
             raise MailwicketError(f"{key} is not a ticket key; they look like {self.config.policy.key}-1")
         return int(digits)
 
-    def _texts(self, cursor: Cursor, messages: list[Row]) -> dict[int, str]:
-        return self._from_months(cursor, messages, "message_text", "message", "new_text")
+    def _texts(self, cursor: Cursor, messages: list[Row], column: str = "new_text") -> dict[int, str]:
+        return self._from_months(cursor, messages, "message_text", "message", column)
 
     def _subjects(self, cursor: Cursor, rows: list[Row]) -> dict[int, str]:
         subject = (
@@ -387,6 +408,12 @@ def _plain(value: object) -> object:
 def _iso(time: datetime) -> str:
     zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
     return zoned.isoformat(timespec="seconds")
+
+
+def _id(args: Row) -> int:
+    if not isinstance(number := args.get("id"), int):
+        raise MailwicketError("name a message by its number; `mailwicket held` lists them")
+    return number
 
 
 def _limit(args: Row) -> int:

@@ -17,14 +17,15 @@ import structlog
 
 from gateway import people
 from gateway.books import Bookkeeper
+from gateway.core.authres import Authentication
 from gateway.core.decision import Decision
 from gateway.core.model import Envelope, Spooled
 from gateway.core.rows import Rows
-from gateway.core.understand import needs
+from gateway.edge.sender_check import SenderCheck
 from gateway.edge.spool import Spool
 from gateway.edge.workers import ParserPool
 from gateway.errors import MailwicketError
-from gateway.pipeline import Rooms, decide
+from gateway.pipeline import Rooms, context_of, decide
 
 BATCH = 256                     # most mails at once: what the store costs, it costs by the statement
 BATCH_BYTES = 32 * 1024 * 1024  # and what they may weigh together, beyond the first
@@ -41,8 +42,10 @@ class _Waiting:
 class Intake:
     """Runs until cancelled. ``wake`` is set by whoever put something into the spool."""
 
-    def __init__(self, spool: Spool, pool: ParserPool, rooms: Rooms, books: Bookkeeper) -> None:
-        self.spool, self.pool, self.rooms, self.books = spool, pool, rooms, books
+    def __init__(
+        self, spool: Spool, pool: ParserPool, rooms: Rooms, books: Bookkeeper, check: SenderCheck | None = None
+    ) -> None:
+        self.spool, self.pool, self.rooms, self.books, self.check = spool, pool, rooms, books, check
         self.wake = asyncio.Event()
         self._in_flight: frozenset[str] = frozenset()
         self._stopping = False
@@ -77,9 +80,12 @@ class Intake:
         read = await asyncio.to_thread(self._read, ids)
         self._in_flight |= frozenset(spool_id for spool_id, _, _ in read)
         mails = await self.pool.parse_many([raw for _, _, raw in read])
+        checked: list[Authentication | None] = [None] * len(read)
+        if self.check is not None:
+            checked = await self.check.check_many([(e, m, raw) for (_, e, raw), m in zip(read, mails, strict=True)])
         return [
-            _Waiting(Spooled(spool_id=i, envelope=e, mail=m), raw)
-            for (i, e, raw), m in zip(read, mails, strict=True)
+            _Waiting(Spooled(spool_id=i, envelope=e, mail=m, checked=c), raw)
+            for (i, e, raw), m, c in zip(read, mails, checked, strict=True)
         ]
 
     def _read(self, ids: Sequence[str]) -> list[tuple[str, Envelope, bytes]]:
@@ -150,7 +156,7 @@ class Intake:
         raws = {w.spooled.spool_id: w.raw for w in batch}
         # Who is an agent is asked once a batch; what this batch changes of it holds from the next one on.
         rooms = self.rooms.under(self.books.policy(self.rooms.policy))
-        context = self.books.store.load(needs(spooled, rooms.policy), now)
+        context = context_of(spooled, rooms.policy, lambda asked: self.books.store.load(asked, now))
 
         def fetch(spool_id: str, month: str) -> bytes:
             return raws[spool_id] if spool_id in raws else self.books.fetch(spool_id, month)

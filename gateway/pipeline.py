@@ -17,7 +17,7 @@ from gateway.core.admin import AdminCommand
 from gateway.core.admin_act import carry_out
 from gateway.core.clerk import Author
 from gateway.core.conclude import conclude
-from gateway.core.context import Context, fold, own
+from gateway.core.context import Context, Needs, fold, own
 from gateway.core.decision import Decision
 from gateway.core.desk_mail import told
 from gateway.core.digest import Agenda, digest
@@ -27,7 +27,7 @@ from gateway.core.model import Facts, Spooled
 from gateway.core.policy import Agent, Policy
 from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
 from gateway.core.rows_beside import Listed
-from gateway.core.understand import facts_row, shared_keys, understand
+from gateway.core.understand import facts_row, further, needs, shared_keys, understand
 from gateway.core.woken import woken
 from gateway.edge.rules import RuleBook
 from gateway.errors import MailwicketError
@@ -66,6 +66,14 @@ def decide(
     order = {spooled.spool_id: n for n, spooled in enumerate(batch)}
     decisions = sorted((d for _, d in done), key=lambda d: order[d.spool_id])
     return joined([rows for rows, _ in done]), decisions
+
+
+def context_of(batch: Sequence[Spooled], policy: Policy, load: Callable[[Needs], Context]) -> Context:
+    """What the decisions on ``batch`` may see; asked for once more if a waiting mail of theirs names other tickets."""
+    asked = needs(batch, policy)
+    context = load(asked)
+    more = further(asked, context, policy)
+    return context if more is None else load(more)
 
 
 def explain(spooled: Spooled, context: Context, rooms: Rooms, *, now: datetime) -> Decision:

@@ -39,18 +39,19 @@ from typing import Any
 import structlog
 
 from gateway import log as logs
-from gateway.config import Config
-from gateway.core.address import domain
+from gateway.config import Config, Listen
+from gateway.core.address import canonical, domain
 from gateway.core.policy import Policy
 from gateway.core.profile import read_reply, read_return
 from gateway.edge import smtp_crowd
 from gateway.edge.smtp_receive import BACKLOG, Door, spool_threads
-from gateway.edge.smtp_settings import DoorSettings
+from gateway.edge.smtp_settings import DoorSettings, Submission
 from gateway.edge.spool import Spool
 from gateway.edge.spool_in import Backlog, Inlet, SpoolId
 from gateway.errors import StateError
 from gateway.settings_kinds import Endpoint
 
+LOGINS = frozenset({"submission", "submission_starttls"})   # of one porter only: it counts who guesses at passwords
 GRACE = 25.0        # of the 30 seconds a SIGTERM may take
 _LENGTH = struct.Struct(">Q")
 _LOOK = 1.0         # seconds between two words on what waits
@@ -86,9 +87,7 @@ class Porters:
         """Listen at all doors. Raises StateError if one cannot be opened. Who comes now waits for ``opened``."""
         listen = self._config.listen
         tls_context(listen.tls_certificate, listen.tls_key)     # trouble with it is told here, once
-        sockets = {
-            name: _sockets(where) for name, where in (("smtp", listen.smtp), ("lmtp", listen.lmtp)) if where is not None
-        }
+        sockets = {name: _sockets(where) for name, where in _places(listen).items() if where is not None}
         self.places.update((name, _place(found[0])) for name, found in sockets.items())
         with contextlib.ExitStack() as ours:
             for found in sockets.values():
@@ -100,7 +99,8 @@ class Porters:
             )
             salt = secrets.token_bytes(16)
             for number in range(listen.porters if sockets else 0):
-                await self._spawn(Orders(config=self._config, doors=doors, number=number, salt=salt))
+                mine = tuple(door for door in doors if number == 0 or door[0] not in LOGINS)
+                await self._spawn(Orders(config=self._config, doors=mine, number=number, salt=salt))
         self._open = [asyncio.get_running_loop().create_future() for _ in self._processes]
         self._hearing = [
             asyncio.create_task(self._hear(process, told)) for process, told in zip(self._processes, self._open, strict=True)
@@ -249,7 +249,10 @@ async def _keep(orders: Orders, inlet: _Inlet) -> None:
     tls = tls_context(config.listen.tls_certificate, config.listen.tls_key)
     doors = []
     for name, sockets, crowd in orders.doors:
-        settings = DoorSettings(hostname=config.policy.host, max_size=config.listen.max_size, tls=tls, lmtp=name == "lmtp")
+        settings = DoorSettings(
+            hostname=config.policy.host, max_size=config.listen.max_size, tls=tls, lmtp=name == "lmtp",
+            submission=agents_door(config, implicit=name == "submission") if name in LOGINS else None,
+        )
         memory = mmap.mmap(crowd, 0)
         doors.append(await Door(
             settings, inlet, knows=knows, relay_of=relay_of, threads=threads,
@@ -300,6 +303,25 @@ def _exactly(told: io.FileIO, length: int) -> bytes:
 
 
 # --- Whom a door lets in --------------------------------------------------------------------
+
+
+def _places(listen: Listen) -> dict[str, Endpoint | Path | None]:
+    """The doors by name."""
+    return {
+        "smtp": listen.smtp, "lmtp": listen.lmtp, "submission": listen.submission,
+        "submission_starttls": listen.submission_starttls,
+    }
+
+
+def agents_door(config: Config, *, implicit: bool) -> Submission | None:
+    """Who may log in, and as whom they may write."""
+    policy, users = config.policy, config.listen.users_file
+    if users is None:
+        return None
+    return Submission(
+        users_file=users, agents=tuple((a.login, tuple(map(canonical, a.addresses))) for a in policy.agents),
+        closed_domains=frozenset({policy.reply_domain} - {""}), implicit=implicit,
+    )
 
 
 def recipients(policy: Policy) -> Callable[[str], bool]:

@@ -19,12 +19,14 @@ from gateway.books import QUIET, Bookkeeper
 from gateway.config import Config
 from gateway.counter import Counter
 from gateway.edge.control import ControlServer
+from gateway.edge.dns import SystemResolver
 from gateway.edge.drop_receive import DropFolder
 from gateway.edge.journal import Journal
 from gateway.edge.lock import Lock
 from gateway.edge.maildir_out import MaildirOut
 from gateway.edge.notify import Notifier, watchdog_interval
 from gateway.edge.rules import RuleBook
+from gateway.edge.sender_check import SenderCheck
 from gateway.edge.smtp_send import Smarthost, SmarthostSettings
 from gateway.edge.spool import Spool
 from gateway.edge.store import Store
@@ -78,7 +80,7 @@ class Gateway:
     async def _serve(
         self, books: Bookkeeper, spool: Spool, pool: ParserPool, rooms: Rooms, porters: Porters
     ) -> None:
-        intake = Intake(spool, pool, rooms, books)
+        intake = Intake(spool, pool, rooms, books, sender_check(self.config))
         knows = recipients(self.config.policy)
         mailboxes = open_mailboxes(self.config, spool, knows)
         postman = Postman(books, Ways(carrier(self.config), {m.address: m.carrier for m in mailboxes}), rooms)
@@ -179,6 +181,13 @@ def open_books(config: Config, spool: Spool) -> Bookkeeper:
     waiting = spool.waiting()
     spool.finish(books.store.processed(waiting))
     return books
+
+
+def sender_check(config: Config) -> SenderCheck | None:
+    """Our own look at who sent a mail, if it is wanted."""
+    if not config.dns.check:
+        return None
+    return SenderCheck(SystemResolver(config.dns.seconds), config.dns.seconds)
 
 
 def carrier(config: Config) -> Carrier:

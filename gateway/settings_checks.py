@@ -23,7 +23,8 @@ from gateway.core.command_line import BY_WORD, parse_action
 from gateway.core.command_value import fold
 from gateway.core.policy import Field, Rule
 from gateway.core.sides import PUBLIC_PROVIDERS
-from gateway.errors import Problem
+from gateway.edge.logins import read_users
+from gateway.errors import Problem, StateError
 from gateway.settings_file import Document, Row
 from gateway.settings_kinds import Endpoint, did_you_mean
 
@@ -136,7 +137,7 @@ def _mailboxes(doc: Document) -> Iterator[Problem]:
         if (name := row.get("name")) in relays:
             yield doc.problem(f"{where}.name", "a [[relay]] has this name; choose another", name)
         imap = row.get("imap")
-        if row.get("imap_tls") == "none" and imap is not None and not _is_loopback(imap.host):
+        if row.get("imap_tls") == "none" and imap is not None and not is_loopback(imap.host):
             yield doc.problem(
                 f"{where}.imap_tls", 'the password would cross the network in the clear; write "implicit"', "none"
             )
@@ -193,12 +194,42 @@ def _tls(doc: Document) -> Iterator[Problem]:
 
 
 def _doors(doc: Document) -> Iterator[Problem]:
-    smtp, lmtp = (doc.one("listen").get(key) for key in ("smtp", "lmtp"))
-    if isinstance(smtp, Endpoint) and smtp == lmtp and smtp.port:
-        yield doc.problem("listen.lmtp", "the same as listen.smtp; choose another port", str(lmtp))
+    seen: dict[Endpoint, str] = {}
+    for key in ("smtp", "lmtp", "submission", "submission_starttls"):
+        where = doc.one("listen").get(key)
+        if isinstance(where, Endpoint) and where.port:
+            if where in seen:
+                yield doc.problem(f"listen.{key}", f"the same as listen.{seen[where]}; choose another port", str(where))
+            seen.setdefault(where, key)
+    lmtp = doc.one("listen").get("lmtp")
     if isinstance(lmtp, Path) and len(os.fsencode(lmtp)) > 100:
         yield doc.problem(
             "listen.lmtp", "a unix socket's path has at most 100 bytes; choose a shorter one", str(lmtp)
+        )
+
+
+def _submission(doc: Document) -> Iterator[Problem]:
+    """Passwords travel behind TLS only, and are kept where nobody else reads them."""
+    listen = doc.one("listen")
+    opened = [key for key in ("submission", "submission_starttls") if listen.get(key)]
+    for key, lacking in (("tls_certificate", "a certificate and its key"), ("users_file", "a file for the agents' passwords")):
+        if opened and key in listen and not listen[key]:
+            yield doc.problem(f"listen.{key}", f"is needed, since {opened[0]} is set: name {lacking}")
+    path = listen.get("users_file")
+    if path is not None and path.exists():
+        yield from _private(doc, "listen.users_file", path, 0o077)
+        try:
+            read_users(path)
+        except StateError as error:
+            if "chmod" not in str(error):   # told above
+                yield doc.problem("listen.users_file", str(error), str(path))
+
+
+def _nobody_logs_in(doc: Document) -> Iterator[Problem]:
+    path = doc.one("listen").get("users_file")
+    if path is not None and not path.exists():
+        yield doc.problem(
+            "listen.users_file", "is not there, so nobody can log in; make it with: mailwicket password LOGIN", str(path)
         )
 
 
@@ -333,14 +364,14 @@ def _nothing_is_sent(doc: Document) -> Iterator[Problem]:
 def _clear_text(doc: Document) -> Iterator[Problem]:
     """STARTTLS is what keeps mail private on its way in; a loopback door needs none."""
     smtp = doc.one("listen").get("smtp")
-    if smtp and not _is_loopback(smtp.host) and not doc.one("listen").get("tls_certificate"):
+    if smtp and not is_loopback(smtp.host) and not doc.one("listen").get("tls_certificate"):
         yield doc.problem(
             "listen.tls_certificate",
             f"mail to {smtp} crosses the network in the clear; name a certificate and its key",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -361,13 +392,14 @@ CHECKS: tuple[Check, ...] = (
     _relays,
     _tls,
     _doors,
+    _submission,
     _send,
     _rules,
     _backup,
     _fields,
     _macros,
 )
-WARNINGS: tuple[Check, ...] = (_hidden_fields, _nobody_vouches, _nothing_is_sent, _clear_text)
+WARNINGS: tuple[Check, ...] = (_hidden_fields, _nobody_vouches, _nobody_logs_in, _nothing_is_sent, _clear_text)
 
 
 def busy_ports(doors: dict[str, Endpoint | Path | None], file: str) -> Iterator[Problem]:

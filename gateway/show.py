@@ -141,6 +141,14 @@ _SUPPRESSED = (
     Column(field="agent", title="agent"),
     Column(field="cause", title="cause"),
 )
+_HELD = (
+    Column(field="id", title="id"),
+    Column(field="at", title="at", words=moment),
+    Column(field="hold", title="held as"),
+    Column(field="from", title="from", most=40),
+    Column(field="ticket", title="ticket"),
+    Column(field="subject", title="subject", most=60),
+)
 _SPOOL = (
     Column(field="spool_id", title="spool id"),
     Column(field="received_at", title="received", words=moment),
@@ -255,6 +263,11 @@ def teams(rows: Iterable[Row]) -> RenderableType:
 def organisations(rows: Iterable[Row]) -> RenderableType:
     """{"organisation","domains","shared","source"}"""
     return _Listing(rows, _ORGANISATIONS, "No organisations.")
+
+
+def held(rows: Iterable[Row]) -> RenderableType:
+    """{"id","at","hold","from","ticket","subject","releasable"}"""
+    return _Listing(rows, _HELD, "Nothing is held.")
 
 
 def spool(rows: Iterable[Row]) -> RenderableType:

@@ -41,7 +41,7 @@ from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
 from gateway.core.policy import Agent, Policy, Queue, Relay, Rule
 from gateway.core.rows import Event, Message, OutboxRow, Rows, Ticket
 from gateway.core.token import Keyring
-from gateway.core.understand import needs
+from gateway.core.understand import further, needs
 from gateway.edge.rules import RuleBook
 from gateway.mime.assemble import assemble
 from gateway.mime.compose import Composer
@@ -236,7 +236,10 @@ class Desk:
 
     def receive(self, *batch: Spooled) -> Outcome:
         """Decide ``batch`` and keep its rows; what must hold after any batch is checked here."""
-        context = self.context(needs(batch, self.policy))
+        asked = needs(batch, self.policy)
+        context = self.context(asked)
+        if (more := further(asked, context, self.policy)) is not None:
+            context = self.context(more)
         rows, decisions = decide(batch, context, self.rooms, fetch=lambda i, _: self.raws[i], now=self.now)
         assert sorted(p.spool_id for p in rows.processed) == sorted(s.spool_id for s in batch)
         assert not [d for d in rows.decisions if d.code == "unsendable"]

@@ -28,6 +28,8 @@ DOORS = {
     "aiosmtpd": r"edge\.smtp_\w+",
     "aiosmtplib": r"edge\.smtp_send|demo",
     "aioimaplib": r"edge\.imap_\w+",
+    "cryptography": r"edge\.dkim",
+    "dns": r"edge\.dns",
     "duckdb": r"edge\.\w+|counter",
     "jinja2": r"mime\.compose",
     "mailparser": r"mime\.library",

@@ -94,7 +94,7 @@ def perform(
 
 def too_low(commands: Iterable[Command], level: Level) -> list[Command]:
     """Those that need a higher level: what a confirmation would have to raise."""
-    return [c for c in commands if level < row_of(c.name).needed]
+    return [c for c in commands if level < row_of(c.name).level]
 
 
 def _forbidden(command: Command, actor: Actor, level: Level, queue: str) -> str:
@@ -104,7 +104,7 @@ def _forbidden(command: Command, actor: Actor, level: Level, queue: str) -> str:
     if not authority.may(row.who, role):
         return f"this is for {row.who}s; you are {role or 'nobody'} here"
     if too_low([command], level):
-        return f"this needs a sender proven at level {row.needed}; yours is {level}"
+        return f"this needs a sender proven at level {row.level}; yours is {level}"
     return ""
 
 

@@ -66,6 +66,44 @@ class Case:
     def agent(self) -> Agent | None:
         return self.policy.agent(self.facts.identity.agent) if self.facts.identity.agent else None
 
+    @property
+    def released(self) -> int | None:
+        """The held message that an operator had decided once more, as proven; this is it."""
+        return self.spooled.envelope.released
+
+    def to_relay(self) -> list[str]:
+        """Outside people whom an agent named at our submission door: if we do not write to them, nobody does."""
+        envelope, policy = self.spooled.envelope, self.policy
+        if envelope.channel != "submission":
+            return []
+        named = dict.fromkeys(map(canonical, envelope.rcpt_tos))
+        return [a for a in named if policy.agent_of_address(a) is None and not is_ours(a, policy)]
+
+    def named_agents(self) -> list[Agent]:
+        """Colleagues named there; they have no other copy, either."""
+        envelope = self.spooled.envelope
+        named = map(canonical, envelope.rcpt_tos) if envelope.channel == "submission" else ()
+        found = (self.policy.agent_of_address(a) for a in named)
+        return list(dict.fromkeys(a for a in found if a is not None))
+
+    def have(self) -> set[str]:
+        """Addresses that this mail itself has gone to."""
+        envelope = self.spooled.envelope
+        ours_to_bring = set(map(canonical, envelope.rcpt_tos)) if envelope.channel == "submission" else set()
+        return relay.on_to_or_cc(self.spooled.mail) - ours_to_bring
+
+    def join_named(self, ticket: int) -> None:
+        """Whom the agent named at the submission door takes part from now on."""
+        for address in self.to_relay():
+            person = self.ledger.person(address, self.name_of(address))
+            self.ledger.join(ticket, person, "cc", actor=self.author(), actor_kind="agent")
+
+    def name_of(self, address: str) -> str:
+        """What the mail calls ``address``."""
+        mail = self.spooled.mail
+        found = (a.name for a in (*mail.to, *mail.cc)[:ADDRESSES_READ] if canonical(a.address) == address)
+        return header_text(next(found, ""), 80)
+
     def author(self) -> int | None:
         """Person id of the writer; None when From names nobody."""
         identity = self.facts.identity
@@ -119,6 +157,8 @@ def case_of(
     if spooled.envelope.origin:
         ledger.why("origin", spooled.envelope.origin)
     ledger.why("class", f"{facts.mail_class}: {facts.class_why}")
+    if spooled.checked is not None:
+        ledger.why("authentication", spooled.checked.words)
     ledger.why("identity", f"level {facts.identity.level}: {facts.identity.why}")
     ledger.why("thread", f"{facts.match.signal}: {facts.match.why}")
     if spooled.mail.opaque is not None:
@@ -163,6 +203,7 @@ def store(
     author = case.author()
     mails = _sendable(case, drafts, number)
     _welcome(case, ticket)
+    changed = (*changed, *_let_go(case))
     row = Message(
         id=number, ticket=ticket, spool_id=facts.spool_id, author=author, at=facts.received_at,
         mail_class=facts.mail_class, level=facts.identity.level, disposition=disposition, is_public=is_public,
@@ -181,10 +222,8 @@ def store(
         deliveries=tuple(deliveries),
         **_paper(case, disposition, number, ticket),
     )
-    return Decision(
-        spool_id=facts.spool_id, disposition=disposition, rows=rows, drafts=mails,
-        reasons=tuple(ledger.reasons),
-    )
+    reasons = tuple(ledger.reasons)
+    return Decision(spool_id=facts.spool_id, disposition=disposition, rows=rows, drafts=mails, reasons=reasons)
 
 
 def link(case: Case, message: int | None, ticket: int | None, *, sent_ids: tuple[SentId, ...] = ()) -> Decision:
@@ -218,11 +257,21 @@ def _welcome(case: Case, ticket: int | None) -> None:
         )
 
 
+def _let_go(case: Case) -> tuple[Message, ...]:
+    """The held message that was decided anew: it waits no more, whatever became of it now."""
+    known = next((m for copies in case.context.copies.values() for m in copies if m.id == case.released), None)
+    if known is None or known.hold is None:
+        return ()
+    if known.ticket is not None:
+        case.ledger.event(
+            known.ticket, "released", actor=None, actor_kind="operator", message=known.id, before=known.hold
+        )
+    return (replace(known, hold=None, disposition="copy"),)
+
+
 def afresh(case: Case) -> Case:
     """The same case with nothing written yet: for all-or-nothing."""
-    return case_of(
-        case.facts, case.spooled, case.hits, case.context, case.policy, case.ledger.now
-    )
+    return case_of(case.facts, case.spooled, case.hits, case.context, case.policy, case.ledger.now)
 
 
 def _paper(case: Case, disposition: Disposition, message: int | None, ticket: int | None) -> dict[str, tuple[object, ...]]:

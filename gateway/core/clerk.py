@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from gateway.core.context import Context
 from gateway.core.decision import Draft
 from gateway.core.directory import AgentEntry, Directory, Kind, apply, effective
-from gateway.core.directory_rows import DirectoryEvent, DirectoryName
+from gateway.core.directory_rows import DirectoryEvent, DirectoryKind, DirectoryName
 from gateway.core.ledger import Ledger
-from gateway.core.model import ActorKind, DirectoryKind
+from gateway.core.model import ActorKind
 from gateway.core.policy import Policy
 from gateway.core.profile import is_ours
 from gateway.core.rows import Rows

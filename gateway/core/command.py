@@ -59,6 +59,17 @@ def parse_block(text: str, fields: tuple[Field, ...] = ()) -> CommandBlock:
     )
 
 
+def parse_whole(text: str, subject: str, known: str, fields: tuple[Field, ...] = ()) -> CommandBlock:
+    """``parse_block`` with the suffix of ``subject``, unless it stood in ``known``, the subject of the ticket, before.
+
+    The customer's own "[urgent]" comes back in every answer.
+    """
+    block, found = parse_block(text, fields), SUFFIX.search(subject)
+    if found is None or found.group(0).strip().casefold() in known.casefold():
+        return block
+    return with_suffix(block, subject, fields)
+
+
 def parse_customer(text: str) -> CommandBlock:
     """A customer's commands at the top of ``text``; the first line that is none of them begins the text."""
     lines = text.replace("\r\n", "\n").split("\n")

@@ -95,7 +95,7 @@ def parse_action(line: str, fields: tuple[Field, ...] = (), *, by_rule: bool = T
     return command
 
 
-IN_NO_MACRO: Final = frozenset({"vendor", "macro", "send", "undo", "split", "merge", "dryrun", "note", "public", "help", "show", "search", "why"})
+IN_NO_MACRO: Final = frozenset({"vendor", "macro", "send", "drop", "undo", "split", "merge", "dryrun", "note", "public", "help", "show", "search", "why"})
 
 
 def plain(text: str) -> str:
@@ -213,6 +213,7 @@ VALUES: Final[dict[str, Callable[[str], str]]] = {
     "revive": values.mailbox,
     "spam": values.nothing,
     "restore": values.nothing,
+    "drop": values.nothing,
     "send": values.nothing,
     "undo": values.transaction,
     "dryrun": values.nothing,

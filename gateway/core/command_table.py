@@ -17,11 +17,6 @@ from gateway.core.model import Level
 
 Who = Literal["light", "agent", "lead", "admin"]
 
-# Security §3.2 asks level 4 for merge, requester and split, or level 3 and a one-time confirmation. Until
-# mail can be held for a confirmation level 3 does; True makes the table's level the one that counts.
-CONFIRMATION: Final = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRow:
     """A command. ``means`` is set on short forms: the canonical name and the value they stand for.
@@ -33,18 +28,13 @@ class CommandRow:
     aliases: tuple[str, ...] = ()
     syntax: str
     who: Who = "agent"
-    level: Level = 3                # decision 10
+    level: Level = 3                # decision 10; 4 is the login, or level 3 and a confirmation (core/held.py)
     customer: Level | None = None
     by_rule: bool = True
     help: str
     help_de: str
     means: tuple[str, str] | None = None
     keys: tuple[str, ...] = ()
-
-    @property
-    def needed(self) -> Level:
-        """The level that counts today."""
-        return self.level if CONFIRMATION else min(self.level, 3)
 
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
@@ -132,7 +122,9 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
                help_de="das war nie ein Ticket"),
     CommandRow(name="restore", aliases=("wiederherstellen",), syntax="#restore", by_rule=False,
                help="it was no spam after all", help_de="es war doch kein Spam"),
-    CommandRow(name="send", aliases=("senden",), syntax="#send", by_rule=False,
+    CommandRow(name="drop", aliases=("verwerfen",), syntax="#drop", who="light", by_rule=False,
+               help="forget the held mail", help_de="die angehaltene Mail verwerfen"),
+    CommandRow(name="send", aliases=("senden",), syntax="#send", who="light", by_rule=False,
                help="send the held mail after all", help_de="die angehaltene Mail doch senden"),
     CommandRow(name="undo", aliases=("zurücknehmen", "rückgängig"), syntax="#undo [TRANSACTION]", by_rule=False,
                help="take back what the last commands did; sent mail stays sent",

@@ -23,6 +23,7 @@ from gateway.core.flood import FLOOD, flooded
 from gateway.core.forwarded import forwarded, is_forwarded
 from gateway.core.identity import PROVES_SENDER
 from gateway.core.model import ActorKind, Command, Facts, Role, Spooled
+from gateway.core.outbound import is_more_recipients, is_outbound, more_recipients, outbound
 from gateway.core.policy import Policy
 from gateway.core.rows import Ticket
 from gateway.core.subject import ticket_subject
@@ -59,7 +60,7 @@ def _is_automatic(case: Case) -> bool:
 
 
 def _is_unasked_bulk(case: Case) -> bool:
-    return case.facts.mail_class == "bulk" and case.ticket is None and not case.hits
+    return case.facts.mail_class == "bulk" and case.ticket is None and not case.hits and case.released is None
 
 
 def _is_matched_machine(case: Case) -> bool:
@@ -307,6 +308,7 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (is_direct, direct),
     (is_report, report),
     (_log_only, _log),
+    (is_more_recipients, more_recipients),
     (is_copy, second_copy),
     (_is_automatic, _automatic),
     (control.is_control, control.control),
@@ -315,6 +317,7 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (_is_matched_machine, _matched_machine),
     (vendor.asks_vendor, vendor.ask_vendor),
     (is_agents, agent_mail),
+    (is_outbound, outbound),
     (is_forwarded, forwarded),
     (_always, _customer_mail),
 )

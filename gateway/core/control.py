@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
-from gateway.core import act, answer
+from gateway.core import act, posting
 from gateway.core.case import Case, store
 from gateway.core.command_value import fold
 from gateway.core.context import SentMail, StoredMail
@@ -161,7 +161,7 @@ def _done(
     """Carried out: the transcript, and word to whom tickets were handed."""
     ledger = case.ledger
     number = ledger.new_message()
-    drafts = [d for before in run.before.values() for d in answer.hand_over(case, agent, before)]
+    drafts = [d for before in run.before.values() for d in posting.hand_over(case, agent, before)]
     ledger.why("control", f"{run.done} done, {run.refused} refused, {run.unread} not understood")
     if run.done or not _is_loop(case, agent):
         drafts.append(_mail(

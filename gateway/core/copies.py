@@ -18,13 +18,13 @@ from gateway.core.rows import Message, Ticket
 def is_copy(case: Case) -> bool:
     """A known mail by another way, unless only this way proves where it belongs or who wrote it."""
     first = _first_copy(case)
-    if first is None:
+    if first is None or case.released == first.id:
         return False
     opened = case.context.living(first.ticket) if first.ticket is not None else None
     if opened is None:
         return case.ticket is None
     if is_agents(case) and case.facts.identity.level >= 3:
-        return opened.id == case.ticket and first.hold != "unproven"
+        return opened.id == case.ticket and not (first.hold or "").startswith("unproven")
     return True
 
 

@@ -8,10 +8,9 @@ gets it a second time, and none of its lines is a command.
 from __future__ import annotations
 
 from gateway.core import act, relay
-from gateway.core.address import canonical
 from gateway.core.case import DEAD, Case, link, store
 from gateway.core.decision import Decision, Draft
-from gateway.core.proof import ADDRESSES_READ, own_mark
+from gateway.core.proof import own_mark
 from gateway.core.rows import SentId, Ticket
 from gateway.core.subject import ticket_subject
 from gateway.core.token import read_message_id
@@ -64,7 +63,7 @@ def _begin(case: Case, outside: list[str], follows: Ticket | None) -> Decision:
     ledger.event(
         ticket, "created", actor=author, actor_kind="agent", message=message, is_public=True, after=facts.queue
     )
-    requester = ledger.person(outside[0], _name_of(case, outside[0]))
+    requester = ledger.person(outside[0], case.name_of(outside[0]))
     ledger.event(ticket, "requester", actor=author, actor_kind="agent", after=str(requester))
     ledger.participant(ticket, requester, "requester")
     _join_recipients(case, ticket, outside[1:])
@@ -103,7 +102,7 @@ def _take(case: Case, ticket: int) -> None:
 
 def _join_recipients(case: Case, ticket: int, addresses: list[str]) -> None:
     for address in addresses:
-        person = case.ledger.person(address, _name_of(case, address))
+        person = case.ledger.person(address, case.name_of(address))
         case.ledger.join(ticket, person, "cc", actor=case.author(), actor_kind="agent")
 
 
@@ -120,8 +119,3 @@ def _stored_before(case: Case) -> int | None:
     rows = case.context.mail_ids.get(case.spooled.mail.message_id or "", ())
     author = case.context.person_ids.get(case.facts.identity.address)
     return next((r.message for r in rows if r.role == "self" and r.ticket is not None and r.sender == author), None)
-
-
-def _name_of(case: Case, address: str) -> str:
-    mail = case.spooled.mail
-    return next((a.name for a in (*mail.to, *mail.cc)[:ADDRESSES_READ] if canonical(a.address) == address), "")

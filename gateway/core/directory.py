@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeVar, cast, get_args
 
-from gateway.core.directory_rows import DirectoryEvent, DirectoryName
-from gateway.core.model import DirectoryKind
+from gateway.core.directory_rows import DirectoryEvent, DirectoryKind, DirectoryName
 from gateway.core.policy import Agent, AgentRole, Organisation, Policy, Queue, QueueRole, Team
 from gateway.core.profile import is_ours
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from gateway.core.model import ActorKind, DirectoryKind
+from gateway.core.model import ActorKind
+
+DirectoryKind = Literal[
+    "agent_added",          # entry is an agent, or one again; value = role
+    "agent_left",
+    "agent_address_added", "agent_address_removed",     # person
+    "agent_role",           # value = role in ``queue``; without a queue, wherever none is named; none hides
+    "agent_language",       # value
+    "agent_renamed",        # his name is in DirectoryName
+    "team_added", "team_removed", "member_added", "member_removed",     # other = agent
+    "organisation_added", "organisation_removed", "domain_added", "domain_removed",     # other = domain
+    "organisation_shared",  # value = on or off
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@
         lies in the Sent folder of our own mailbox, which takes a login
     L2  a valid reply address (core/token.py) among the recipients: a bearer secret, so it
         speaks for the mail's place, not for its From
-    L1  a relay or provider that vouches for the domain of From, and the envelope sender is that same address
+    L1  a relay or provider that vouches for the domain of From, and the envelope sender is that same address;
+        or DMARC passed for the domain of From: by a configured relay's word (core/authres.py), or by our own look
     L0  nothing, or a From that two readers may read differently
 
 The rungs are not nested: L2 says nothing about From. Whoever needs to know that From is true asks
@@ -23,14 +24,18 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.core.address import canonical, domain
+from gateway.core.authres import Authentication, dmarc_pass
 from gateway.core.model import Envelope, Identity, Level, Mail
 from gateway.core.policy import Agent, Policy, Queue
 from gateway.core.subject import header_text
+from gateway.core.third_party import written_by
 
 PROVES_SENDER: Final[frozenset[Level]] = frozenset({1, 3, 4})
 
 
-def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: Policy) -> Identity:
+def identify(
+    mail: Mail, envelope: Envelope, party_address: str | None, policy: Policy, checked: Authentication | None = None
+) -> Identity:
     """Place ``mail`` on the ladder; ``party_address`` is whom a valid token was made for, None without one.
 
     ``address`` and ``agent`` are what From claims, on every rung.
@@ -39,7 +44,9 @@ def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: 
         return _from_mailbox(mail, queue, policy)
     if mail.sender is None:
         return Identity(level=0, address="", name="", agent=None, why="From is missing or cannot be read")
-    address, name = canonical(mail.sender.address), header_text(mail.sender.name)
+    behind = written_by(mail, policy)
+    shown = behind or mail.sender
+    address, name = canonical(shown.address), header_text(shown.name)
     agent = policy.agent_of_address(address)
 
     def rung(level: Level, why: str) -> Identity:
@@ -47,9 +54,11 @@ def identify(mail: Mail, envelope: Envelope, party_address: str | None, policy: 
 
     if mail.ambiguous is not None:
         return rung(0, f"From proves nothing: {mail.ambiguous}")
+    if behind is not None:
+        return rung(0, f"the list {canonical(mail.sender.address)} says that {address} wrote it, which proves nothing")
     if envelope.login is not None:
         return _logged_in(envelope.login, address, agent, rung)
-    vouched, whether = _vouched(envelope, address, policy)
+    vouched, whether = _proven(mail, envelope, address, policy, checked)
     if party_address is None:
         return rung(1 if vouched else 0, whether)
     party = canonical(party_address)
@@ -77,6 +86,24 @@ def _from_mailbox(mail: Mail, queue: Queue, policy: Policy) -> Identity:
         level=3, address=agent.address if agent else queue.address, name=agent.name if agent else queue.from_name,
         agent=agent.login if agent else None, why=f"it lies in the Sent folder of mailbox {queue.mailbox.name}",
     )
+
+
+def _proven(
+    mail: Mail, envelope: Envelope, address: str, policy: Policy, checked: Authentication | None
+) -> tuple[bool, str]:
+    """Whether From is true, by the first proof there is; else why the usual one is missing."""
+    vouched, whether = _vouched(envelope, address, policy)
+    relay = policy.relay(envelope.relay)
+    if vouched or not domain(address):
+        return vouched, whether
+    if relay is not None and relay.authserv_id is not None:
+        passed = dmarc_pass(mail.results, relay.authserv_id)
+        if passed == domain(address):
+            return True, f"relay {relay.name} found that DMARC passes for {passed}"
+        return False, f"{whether}; its Authentication-Results do not pass {domain(address)}"
+    if checked is not None:
+        return checked.aligned and checked.domain == domain(address), checked.words
+    return False, whether
 
 
 def _vouched(envelope: Envelope, address: str, policy: Policy) -> tuple[bool, str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from gateway.core.authres import Authentication
+
 Status = Literal["new", "open", "pending", "on_hold", "solved", "closed", "void"]
 Priority = Literal["low", "normal", "high", "urgent"]
 TicketType = Literal["question", "incident", "problem", "change", "request", "bug"]
@@ -49,17 +51,6 @@ EventKind = Literal[
     "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
     "revived",          # we write again to the person whose id is in after
     "vendor_asked", "vendor_answered",  # a question to a third party, a mail of theirs; after = person
-]
-DirectoryKind = Literal[
-    "agent_added",          # entry is an agent, or one again; value = role
-    "agent_left",
-    "agent_address_added", "agent_address_removed",     # person
-    "agent_role",           # value = role in ``queue``; without a queue, wherever none is named; none hides
-    "agent_language",       # value
-    "agent_renamed",        # his name is in DirectoryName
-    "team_added", "team_removed", "member_added", "member_removed",     # other = agent
-    "organisation_added", "organisation_removed", "domain_added", "domain_removed",     # other = domain
-    "organisation_shared",  # value = on or off
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[
@@ -102,6 +93,7 @@ class Envelope:
     relay: str | None = None
     origin: str = ""    # of a mail we fetched: where it lies there; the same again only for the same mail
     sent: bool = False  # it lay in the Sent folder of the mailbox named in ``relay``
+    released: int | None = None     # the held message (id) that an operator had decided once more
     reread: bool = False    # its folder was read again from the start: it may be known
 
 
@@ -209,6 +201,7 @@ class Mail:
     sha256: str
     body_key: str
     dialect: str = ""               # of a delivery report in plain words, as mime/bounce_dialects.py names it
+    results: tuple[str, ...] = ()   # Authentication-Results above the first Received, as written (RFC 8601)
     enclosed: Forwarded | None = None   # the one mail that is attached, as mail programs forward "as attachment"
 
     def header(self, name: str) -> str:
@@ -218,11 +211,12 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """One mail on its way through the rooms. ``mail`` is None until the parse room."""
+    """One mail on its way through the rooms; ``checked`` is None where we did not look ourselves."""
 
     spool_id: str
     envelope: Envelope
     mail: Mail
+    checked: Authentication | None = None
 
 
 # --- What is understood ---------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Relay:
     name: str
     networks: tuple[str, ...]       # "127.0.0.1/32"
     authenticates: tuple[str, ...] = ()   # domains
+    authserv_id: str | None = None        # whose Authentication-Results are the relay's own (RFC 8601)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,7 @@ class Policy:
     relays: tuple[Relay, ...] = ()
     rules: tuple[Rule, ...] = ()
     budgets: Budgets = field(default_factory=Budgets)
+    lists: frozenset[str] = frozenset()     # mailing lists that write their own address into From
     reply_to_token: bool = False    # customers get a token in Reply-To
     fields: tuple[Field, ...] = ()
     macros: tuple[Macro, ...] = ()

@@ -115,8 +115,9 @@ def to_agents(
 
 def to_customers(
     ticket: int, content: Content, agent: Agent, ledger: Ledger, policy: Policy, *, but: Iterable[str] = (),
+    named: Iterable[str] = (), first: bool = False,
 ) -> list[Draft]:
-    """An agent's public answer, from the queue's address with the agent's name."""
+    """An agent's public answer, from the queue's address with the agent's name; a mere holder gets it if ``named``."""
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
     # An agent may be the customer here; only the one who answers needs no copy.
@@ -134,7 +135,9 @@ def to_customers(
     drafts = []
     for follower in ledger.followers(ticket):
         person = ledger.find(follower.person)
-        if person is None or person.address in left_out or is_ours(person.address, policy) or follower.role == "holder":
+        if person is None or person.address in left_out or is_ours(person.address, policy):
+            continue
+        if follower.role == "holder" and person.address not in named:
             continue
         shown = quoted if quoted is not None and _has_seen(follower, quoted, state) else None
         way = way_to_customer(Token(role="c", ticket=ticket, party=person.id), queue, policy)
@@ -145,7 +148,7 @@ def to_customers(
             subject=subject_of(ticket, ledger), signed_kind="p",
             in_reply_to=thread[-1] if thread else None, references=thread, parts=parts,
             values={
-                "text": content.text, "html": content.html,
+                "text": content.text, "html": content.html, "first": first,
                 "quoted_text": _short(shown.text.new_text, MOST_QUOTED) if shown else "", "quoted_author": quoted_name,
                 "quoted_at": shown.message.at.strftime("%Y-%m-%d %H:%M UTC") if shown else "",
             },

@@ -27,3 +27,8 @@ def strays(text: str, fields: tuple[Field, ...] = ()) -> list[str]:
         if (row is not None and (whole or row.name == "note")) or (number == 0 and _BARE_NOTE.fullmatch(line)):
             found.append(line)
     return found
+
+
+def misplaced(text: str, fields: tuple[Field, ...] = ()) -> list[tuple[str, str]]:
+    """``strays`` with the remedy, as a notice about held mail names them."""
+    return [(line, "write commands on top, before your text") for line in strays(text, fields)]

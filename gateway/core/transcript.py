@@ -262,7 +262,7 @@ class Run:
         assert order.command is not None    # help and search have one
         if act.too_low([order.command], self.asks):
             self.refused += 1
-            return [f"this needs a sender proven at level {row_of(order.row).needed}; yours is {self.asks}"]
+            return [f"this needs a sender proven at level {row_of(order.row).level}; yours is {self.asks}"]
         self.done += 1
         if order.kind == "help":
             return help_lines(self.agent.language)

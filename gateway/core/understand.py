@@ -13,7 +13,7 @@ from dataclasses import replace
 from gateway.core import subject as subjects
 from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
-from gateway.core.command import SUFFIX, parse_block, parse_customer, with_suffix
+from gateway.core.command import parse_block, parse_customer, parse_whole
 from gateway.core.context import Context, Needs, Search
 from gateway.core.control_wants import mail_wants, tickets_ordered
 from gateway.core.forward import read_forward
@@ -35,8 +35,10 @@ from gateway.core.profile import is_ours
 from gateway.core.proof import ADDRESSES_READ, bounced, is_bounce_address, is_own, rfc_ids, tokens
 from gateway.core.quote import split_reply
 from gateway.core.rows import MailFacts, Message
+from gateway.core.third_party import written_by
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
+from gateway.core.wants import wanted_of
 
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
 
@@ -47,6 +49,7 @@ def delivery_key(envelope: Envelope, mail: Mail) -> str:
     By the same way, too: bytes that a stranger delivered first must not swallow the proven ones.
     """
     way = (envelope.relay or "", envelope.login or "", envelope.mail_from or "<>", *("sent",) * envelope.sent)
+    way += (f"released {envelope.released}",) * (envelope.released is not None)
     seed = "\n".join((*way, *sorted(map(canonical, envelope.rcpt_tos)), mail.sha256))
     return hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -68,9 +71,13 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         mail, envelope = spooled.mail, spooled.envelope
         own = {i for i in (mail.message_id, mail.original_id) if i}
         ids |= own | set(rfc_ids(mail))
+        if envelope.channel == "submission":    # Bcc stands here only
+            addresses |= set(map(canonical, envelope.rcpt_tos))
         addresses |= {canonical(a.address) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]}
         if mail.sender is not None:
             addresses.add(canonical(mail.sender.address))
+        if (behind := written_by(mail, policy)) is not None:
+            addresses.add(behind.address)
         if (sent_on := forwarded(mail, policy)) is not None:
             addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
@@ -106,6 +113,24 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         more_of=frozenset(more - {0}), more_ids=frozenset(more_ids), undone=frozenset(undone),
         searches=frozenset(searches),
     )
+
+
+def further(asked: Needs, context: Context, policy: Policy) -> Needs | None:
+    """``asked``, and what waiting mails want which a word may let go now; None if that is nothing more."""
+    more = asked
+    for waiting in (s for s in context.stored.values() if s.message.hold is not None):
+        author = context.persons.get(waiting.message.author or 0)
+        agent = policy.agent_of_address(author.address) if author is not None else None
+        wants = wanted_of(waiting.text.whole_text, waiting.text.subject, agent, policy)
+        tickets = {waiting.message.ticket or 0, *wants.tickets} - {0}
+        more = replace(
+            more, tickets=more.tickets | (tickets - set(context.tickets)),
+            addresses=more.addresses | (wants.addresses - set(context.person_ids)),
+            reasons_of=more.reasons_of | (tickets if wants.reasons else set()),
+            more_of=more.more_of | (tickets if wants.more else set()),
+            undone=more.undone | wants.undone, searches=more.searches | wants.searches,
+        )
+    return None if more == asked else more
 
 
 def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
@@ -160,20 +185,16 @@ def understand(spooled: Spooled, context: Context, policy: Policy) -> Facts:
 def _block(
     spooled: Spooled, new: str, identity: Identity, match: ThreadMatch, context: Context, policy: Policy
 ) -> CommandBlock:
-    """The commands of a mail on a ticket: all of an agent's, the few of a customer's."""
+    """The commands of a mail on a ticket: all of an agent's, the few of a customer's; and those of a first mail at our door."""
     # What lies in a Sent folder has been sent as it is: no line of it is a command any more.
-    if match.ticket is None or spooled.envelope.sent:
+    writes_first = match.ticket is None and identity.agent is not None and spooled.envelope.channel == "submission"
+    if spooled.envelope.sent or (match.ticket is None and not writes_first):
         return CommandBlock(commands=(), suspects=(), text=new)
     if identity.agent is None:
         return parse_customer(new)
-    block = parse_block(new, policy.fields)
-    subject = spooled.mail.subject
-    if identity.level < 3 or (found := SUFFIX.search(subject)) is None:
-        return block
-    # The customer's own "[urgent]" comes back in every answer.
-    if found.group(0).strip().casefold() in context.subjects.get(match.ticket, "").casefold():
-        return block
-    return with_suffix(block, subject, policy.fields)
+    if identity.level < 3 or match.ticket is None:  # the subject of a first mail is its customer's to read
+        return parse_block(new, policy.fields)
+    return parse_whole(new, spooled.mail.subject, context.subjects.get(match.ticket, ""), policy.fields)
 
 
 def forwarded(mail: Mail, policy: Policy) -> Forwarded | None:
@@ -225,7 +246,9 @@ def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, polic
     # Ticket 0 is the desk itself, of which only agents have reply addresses.
     token = next((t for t in held if t.ticket == 0 or context.living(t.ticket) is not None), None)
     party = context.persons.get(token.party) if token else None
-    return identify(spooled.mail, spooled.envelope, party.address if party else None, policy)
+    return identify(
+        spooled.mail, spooled.envelope, party.address if party else None, policy, spooled.checked
+    )
 
 
 def _answered(match: ThreadMatch, context: Context) -> str | None:

@@ -11,7 +11,7 @@ an open ticket on hold, unless the mail says another status; a person's answer o
 
 from __future__ import annotations
 
-from gateway.core import act, answer, relay
+from gateway.core import act, held, posting, relay
 from gateway.core.case import Case, afresh, is_agents, store
 from gateway.core.decision import Decision, Draft
 from gateway.core.leak import leftovers, ours_attached
@@ -42,28 +42,28 @@ def ask_vendor(case: Case) -> Decision:
     assert agent is not None    # is_agents asked for both
     assert ticket is not None
     text = block.text.strip()
-    attached = answer.attached(case.spooled.mail.parts)
+    attached = posting.attached(case.spooled.mail.parts)
     if case.facts.identity.level < 3:
-        return answer.hold(case, agent, "unproven")
+        return held.hold(case, agent, "unproven")
     if block.suspects:
-        return answer.hold(case, agent, "commands", block.suspects)
+        return held.hold(case, agent, "commands", block.suspects)
     if agent.role == "light":
-        return answer.hold(case, agent, "role")
-    if case.facts.token_without_proof:
-        return answer.hold(case, agent, answer.INTERNAL_QUESTION)
+        return held.hold(case, agent, "role")
+    if waits := held.why_it_waits(case):
+        return held.hold(case, agent, waits, internal=True)
     if not (text or attached):
-        return answer.hold(case, agent, "empty")
+        return held.hold(case, agent, "empty")
     if stray := strays(text, case.policy.fields):
-        return answer.hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
+        return held.hold(case, agent, "commands", [(line, "write commands on top, before your text") for line in stray])
     asked = next((c for c in block.commands if c.name == "vendor"), None)
     try:
         vendor = _named(case, ticket, asked)
     except act.Refused as error:
-        return answer.hold(case, agent, "commands", [(asked.line if asked else "#vendor", str(error))])
+        return held.hold(case, agent, "commands", [(asked.line if asked else "#vendor", str(error))])
     own = frozenset(v.message for v in case.context.vendors.get(ticket, ()) if v.person == vendor)
     leaks = leftovers(case, ticket, text, but=own) + ours_attached(case)
     if leaks:
-        return answer.hold(case, agent, "leftover", [(line, "") for line in leaks])
+        return held.hold(case, agent, "leftover", [(line, "") for line in leaks])
     return _ask(case, agent, ticket, vendor, text, tuple(c for c in block.commands if c is not asked))
 
 
@@ -71,13 +71,13 @@ def _ask(case: Case, agent: Agent, ticket: int, vendor: int, text: str, commands
     ledger, policy = case.ledger, case.policy
     before = ledger.ticket(ticket)
     message = ledger.new_message()
-    actor = answer.actor_of(case, agent)
+    actor = posting.actor_of(case, agent)
     ledger.event(
         ticket, "vendor_asked", actor=actor.person, actor_kind="agent", message=message, after=str(vendor)
     )
     done = act.perform(commands, ticket, ledger, actor, case.facts.identity.level, policy, language=agent.language)
     if done.refused:
-        return answer.hold(afresh(case), agent, "commands", done.refused)
+        return held.hold(afresh(case), agent, "commands", done.refused)
     if before.assignee is None and not any(c.name in ("assign", "group") for c in commands):
         act.carry_out((Command(name="assign", args="me", line="#take"),), ticket, ledger, actor, policy)
     if ledger.ticket(ticket).status in ("new", "open") and not any(c.name == "status" for c in commands):
@@ -88,10 +88,10 @@ def _ask(case: Case, agent: Agent, ticket: int, vendor: int, text: str, commands
         ledger.why("command", command.line)
     ledger.why("vendor_asked", to_vendor.rcpt_to)
     told = _notices(case, before, content, vendor, asked=True, but=agent.addresses)
-    told += answer.hand_over(case, agent, before) if case.ledger.ticket(ticket).assignee != actor.person else []
+    told += posting.hand_over(case, agent, before) if case.ledger.ticket(ticket).assignee != actor.person else []
     return store(
         case, "apply", ticket=ticket, message=message, text=text,
-        drafts=[to_vendor, *told, *answer.results(case, agent, ticket, message, done.changed)],
+        drafts=[to_vendor, *told, *posting.results(case, agent, ticket, message, case.facts.block.commands, done.changed)],
     )
 
 

@@ -15,7 +15,7 @@ from gateway.core.command import MOST_SUFFIX
 from gateway.core.command_line import row_of
 from gateway.core.context import Search
 from gateway.core.model import Mail
-from gateway.core.policy import Policy
+from gateway.core.policy import Agent, Policy
 from gateway.core.tell import read_search
 
 TOP: Final = 2_000      # characters of the text in which a command may name another ticket
@@ -32,6 +32,7 @@ class Wants:
     more: bool = False
     undone: frozenset[str] = frozenset()
     searches: frozenset[Search] = frozenset()
+
 
 def _any(*names: str) -> re.Pattern[str]:
     words = "|".join(word for name in names for word in (name, *row_of(name).aliases))
@@ -51,13 +52,18 @@ PERSON = re.compile(r"[^\s<>,;:=]{1,64}@[^\s<>,;:=]{1,255}")
 
 
 def wanted(mail: Mail, policy: Policy) -> Wants:
-    top, suffix = mail.text[:TOP], mail.subject[-MOST_SUFFIX:]
+    agent = policy.agent_of_address(canonical(mail.sender.address)) if mail.sender is not None else None
+    return wanted_of(mail.text, mail.subject, agent, policy)
+
+
+def wanted_of(text: str, subject: str, agent: Agent | None, policy: Policy) -> Wants:
+    """``wanted`` by the words of a mail and its writer, None if he is no agent."""
+    top, suffix = text[:TOP], subject[-MOST_SUFFIX:]
     # With the key, or bare behind a command as in "#merge 12".
     mention = re.compile(rf"(?:\b{re.escape(policy.key)}-|#\w+[ \t:=]+\[?)(\d{{1,15}})\b", re.IGNORECASE)
     tickets = frozenset(int(n) for n in (*mention.findall(top), *NUMBERED.findall(top)))
     written = (a for line in PEOPLE.findall(f"{top}\n#{suffix}") for a in PERSON.findall(line))
     addresses = frozenset(canonical(a.lstrip("+-").rstrip("]").removeprefix("mailto:")) for a in written)
-    agent = policy.agent_of_address(canonical(mail.sender.address)) if mail.sender is not None else None
     reasons = WHY.search(top) is not None
     if agent is None:
         return Wants(tickets=tickets, addresses=addresses, reasons=reasons)

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Protocol
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from gateway.edge.durable import refusal
+from gateway.edge.logins import Guesses, Users
 from gateway.edge.smtp_data import PIECE
 from gateway.edge.smtp_settings import DoorSettings
 from gateway.edge.spool_commit import GroupCommit
@@ -61,6 +62,12 @@ class Doorway(Protocol):
     @property
     def stopping(self) -> bool: ...
     @property
+    def users(self) -> Users: ...
+    @property
+    def guesses(self) -> Guesses: ...
+    @property
+    def guards(self) -> Executor: ...
+    @property
     def template(self) -> Mapping[str, Any]: ...
     def relay_of(self, peer: str) -> str | None: ...
     def refusal(self) -> SmtpError | None: ...
@@ -86,6 +93,7 @@ class Connection(SMTP):
         self.id = secrets.token_hex(4)  # the peer is told, so that a screenshot finds the log line
         self.peer = ""
         self.relay: str | None = None
+        self.secure = False  # TLS stands
         self.waiting = False  # between two commands
         self.storing = False  # the mail has come in whole
         self._refused: str | None = None
@@ -102,6 +110,10 @@ class Connection(SMTP):
             self.peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else "unix"
             self.relay = self._door.relay_of(self.peer)
             self._refused = self._door.enter(self)
+            if self._is_implicit and isinstance(transport, asyncio.ReadTransport):
+                transport.pause_reading()  # what comes first is the handshake
+        else:
+            self.secure = True
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -116,7 +128,7 @@ class Connection(SMTP):
     def eof_received(self) -> bool | None:
         """A peer that sent everything and closed its half still gets its replies."""
         kept = asyncio.StreamReaderProtocol.eof_received(self)
-        return kept if self._tls_protocol is None else False
+        return False if self.secure else kept
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         """The last resort only; each wait has its own deadline."""
@@ -197,7 +209,9 @@ class Connection(SMTP):
 
     async def _converse(self) -> None:
         if self._refused is not None:
-            raise Hangup(self._refused)
+            raise Hangup("" if self._is_implicit else self._refused)
+        if self._is_implicit:
+            await self._handshake()
         await self.push(f"220 {self._door.settings.hostname} {self.protocol_name} Mailwicket")
         ends = self.loop.time() + self._limits.session_seconds
         while True:
@@ -211,6 +225,26 @@ class Connection(SMTP):
                 await self.push(reply)
             if reply.startswith("5") and not reply.startswith("550 5.1.1"):
                 await self._count_error()
+
+    @property
+    def _is_implicit(self) -> bool:
+        submission = self._door.settings.submission
+        return submission is not None and submission.implicit
+
+    async def _handshake(self) -> None:
+        """TLS from the first octet. Not create_server's: that calls us after the handshake, and nobody counts who is in one."""
+        plain, context = self.transport, self._door.settings.tls
+        assert context is not None  # settings_checks asked for it
+        assert isinstance(plain, asyncio.WriteTransport)
+        try:
+            transport = await self.loop.start_tls(
+                plain, self, context, server_side=True, ssl_handshake_timeout=self._limits.tls_seconds
+            )
+        except OSError:
+            raise Hangup from None
+        assert transport is not None
+        self._original_transport, self.transport, self.secure = plain, transport, True
+        self._reader._transport = self._writer._transport = transport  # type: ignore[attr-defined]  # noqa: SLF001  # as StreamWriter.start_tls does
 
     async def _read_line(self, deadline: float) -> bytes | None:
         """The next command without its line end, which may be a bare LF; None if it is too long."""

@@ -1,8 +1,8 @@
 """The commands of SMTP and LMTP.
 
 Standards: RFC 5321, 1870 (SIZE), 2033 (LMTP), 2034 and 3463 (enhanced codes), 2920 (PIPELINING),
-3207 (STARTTLS), 6152 (8BITMIME). Not offered: SMTPUTF8, CHUNKING, DSN, and AUTH, which belongs to
-the submission port: a subclass adds a row to ``VERBS`` and a line to ``_extensions``.
+3207 (STARTTLS), 6152 (8BITMIME). Not offered: SMTPUTF8, CHUNKING, DSN. AUTH belongs to the submission
+port (smtp_submission.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.core.address import canonical, parse_path
 from gateway.core.model import Envelope
 from gateway.edge.smtp_connection import Connection, Doorway, Hangup
 from gateway.edge.smtp_data import PIECE, DotDecoder, Intake
-from gateway.errors import AddressError
+from gateway.errors import AddressError, Permanent
 
 # A path, where a quoted local part may hold '>' and blanks; then ESMTP parameters.
 _PATH = re.compile(rb' *(<(?:[^"<>]|"(?:[^"\\]|\\.)*")*>)((?: +[^ ]+)*) *', re.DOTALL)
@@ -30,7 +30,7 @@ _POSTMASTER = "<postmaster>"  # RFC 5321 §4.5.1
 
 
 @dataclass(slots=True, kw_only=True)
-class _Transaction:
+class Transaction:
     """What MAIL began (RFC 5321 §3.3). ``rcpt_tos`` has an entry per accepted RCPT, doubles too."""
 
     mail_from: str | None
@@ -46,14 +46,14 @@ class Conversation(Connection):
 
     def __init__(self, door: Doorway) -> None:
         super().__init__(door)
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
 
     def _set_rset_state(self) -> None:
         """The base class calls this for a new connection and when TLS stands."""
         self._transaction = None
 
     def _extensions(self) -> list[str]:
-        offers_tls = self._door.settings.tls is not None and self._tls_protocol is None
+        offers_tls = self._door.settings.tls is not None and not self.secure
         always = [f"SIZE {self._door.settings.max_size}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES"]
         return always + ["STARTTLS"] * offers_tls
 
@@ -90,7 +90,7 @@ class Conversation(Connection):
             return "553 5.1.3 Malformed sender address"
         if refused := self._why_not_parameters(parameters):
             return refused
-        self._transaction = _Transaction(mail_from=mail_from)
+        self._transaction = Transaction(mail_from=mail_from)
         return "250 2.1.0 Sender OK"
 
     def _why_not_parameters(self, parameters: list[bytes]) -> str | None:
@@ -102,9 +102,16 @@ class Conversation(Connection):
             if name == b"SIZE" and _SIZE.fullmatch(value):
                 if int(value) > self._door.settings.max_size:
                     return f"552 5.3.4 Message size exceeds the limit of {self._door.settings.max_size}"
-            elif name != b"BODY" or value not in _BODIES:
+            elif not self._is_parameter(parameter):
                 return "555 5.5.4 Parameter not recognized"
         return None
+
+    def _is_parameter(self, parameter: bytes) -> bool:
+        name, _, value = parameter.upper().partition(b"=")
+        return name == b"BODY" and value in _BODIES
+
+    def _takes(self, address: str) -> bool:
+        return self._door.knows(address)
 
     async def _rcpt(self, argument: bytes) -> str:
         if self._transaction is None:
@@ -123,7 +130,7 @@ class Conversation(Connection):
         if parameters:
             return "555 5.5.4 Parameter not recognized"
         rcpt_to = canonical(rcpt_to)
-        if not postmaster and not self._door.knows(rcpt_to):
+        if not postmaster and not self._takes(rcpt_to):
             return await self._unknown()
         if len(rcpt_tos) >= self._limits.recipients:
             # Not an error, or a sender with many recipients would lose its connection.
@@ -155,6 +162,8 @@ class Conversation(Connection):
         intake = Intake(door.spool, self._envelope(transaction), door.threads, door.commits, door.settings.max_size)
         try:
             await self._receive(intake)
+            if refused := self._why_not():
+                await intake.refuse(refused)
         except Exception:  # Not when cancelled: a thread may still be writing. tmp/ is swept at start-up.
             await intake.abandon()
             raise
@@ -168,10 +177,14 @@ class Conversation(Connection):
             self.storing = False
         return self._after_data(reply, transaction)
 
-    def _after_data(self, reply: str, transaction: _Transaction) -> str:
+    def _after_data(self, reply: str, transaction: Transaction) -> str:
         return reply
 
-    def _envelope(self, transaction: _Transaction) -> Envelope:
+    def _why_not(self) -> Permanent | None:
+        """A reason to refuse the mail that has come in, told in place of its 250."""
+        return None
+
+    def _envelope(self, transaction: Transaction) -> Envelope:
         assert self.session is not None
         return Envelope(
             channel=self.channel,
@@ -180,7 +193,7 @@ class Conversation(Connection):
             rcpt_tos=tuple(dict.fromkeys(transaction.rcpt_tos)),
             helo=self.session.host_name or "",
             peer=self.peer,
-            tls=self._tls_protocol is not None,
+            tls=self.secure,
             relay=self.relay,
         )
 
@@ -199,10 +212,13 @@ class Conversation(Connection):
             if not chunk:
                 raise ConnectionResetError("end of file before end of data")
             received += len(chunk)
-            await intake.add(decoder.feed(chunk))
+            await self._keep(intake, decoder.feed(chunk))
             if intake.size > 2 * self._door.settings.max_size + PIECE:  # It was told the limit, and goes on.
                 raise Hangup("552 5.3.4 Message size exceeds the limit, closing connection")
         self._reader._buffer[:0] = decoder.rest  # type: ignore[attr-defined]  # noqa: SLF001
+
+    async def _keep(self, intake: Intake, text: bytes) -> None:
+        await intake.add(text)
 
     async def _rset(self, argument: bytes) -> str:
         self._transaction = None
@@ -223,7 +239,7 @@ class Conversation(Connection):
     async def _starttls(self, argument: bytes) -> str:
         if argument:
             return "501 5.5.4 Syntax: STARTTLS"
-        if self._door.settings.tls is None or self._tls_protocol is not None:
+        if self._door.settings.tls is None or self.secure:
             return "503 5.5.1 TLS is not available, or stands already"
         # RFC 3207 §4.2: the base class forgets all state and every octet that came before TLS.
         try:
@@ -255,7 +271,7 @@ class LmtpConversation(Conversation):
     protocol_name = "LMTP"
     hello = "LHLO"
 
-    def _after_data(self, reply: str, transaction: _Transaction) -> str:
+    def _after_data(self, reply: str, transaction: Transaction) -> str:
         return "\r\n".join([reply] * len(transaction.rcpt_tos))  # RFC 2033 §4.2
 
     VERBS = {b"LHLO": Conversation._hello} | {  # noqa: SLF001  # its own base class

@@ -96,6 +96,11 @@ class Intake:
             raise self._error
         return await self._commits.commit(self._place)
 
+    async def refuse(self, error: Exception) -> None:
+        """Keep nothing of it; ``finish`` raises ``error``, unless there was one before."""
+        if self._error is None:
+            await self._give_up(error)
+
     async def abandon(self) -> None:
         """The peer went away before the end: nothing stays behind."""
         self._pieces.clear()

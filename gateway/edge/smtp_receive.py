@@ -4,16 +4,16 @@ A door listens, counts who is inside, and sees them out when the service stops; 
 ``smtp_connection`` and ``smtp_conversation``, the way of the data to the spool in ``smtp_data``.
 250 means that the mail is durable in ``spool/in``: everything else happens later, so a busy
 pipeline never slows a peer.
-Limits not kept here: rates per address, greeting delay. A network is an IPv4 address or an IPv6 /64.
+Limits not kept here: rates per address, greeting delay.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -21,11 +21,13 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+from gateway.edge.logins import Guesses, Users
 from gateway.edge.room import Room, RoomLimits
 from gateway.edge.smtp_connection import Connection
 from gateway.edge.smtp_conversation import Conversation, LmtpConversation
 from gateway.edge.smtp_crowd import Crowd
-from gateway.edge.smtp_settings import DoorSettings, Limits
+from gateway.edge.smtp_settings import DoorSettings, Limits, network_of
+from gateway.edge.smtp_submission import SubmissionConversation
 from gateway.edge.spool_commit import GroupCommit
 from gateway.edge.spool_in import Inlet
 from gateway.errors import SmtpError, StateError
@@ -82,6 +84,22 @@ class Door:
     def commits(self) -> GroupCommit:
         return GroupCommit(self.spool, self.threads, THREADS)
 
+    # Of the submission door only.
+
+    @functools.cached_property
+    def users(self) -> Users:
+        assert self.settings.submission is not None
+        return Users(self.settings.submission.users_file)
+
+    @functools.cached_property
+    def guesses(self) -> Guesses:
+        return Guesses(time.monotonic)
+
+    @functools.cached_property
+    def guards(self) -> ThreadPoolExecutor:
+        """Passwords are checked by two threads: that bounds memory and processor, whoever knocks."""
+        return ThreadPoolExecutor(2, thread_name_prefix="login")
+
     def reserve(self) -> int:
         """Bytes that those inside may still send: each once to tmp/, and once to the database."""
         return 2 * self.settings.max_size * self._crowd.count(_ALL)
@@ -92,6 +110,7 @@ class Door:
         """Listen on ``host``:``port``, on the Unix-domain socket ``path``, or on sockets that others listen on as well."""
         loop = asyncio.get_running_loop()
         dialect = LmtpConversation if self.settings.lmtp else Conversation
+        dialect = SubmissionConversation if self.settings.submission else dialect
         self.template = dict(
             vars(SMTP(object(), hostname=self.settings.hostname, tls_context=self.settings.tls, loop=loop))
         )
@@ -131,6 +150,8 @@ class Door:
         for one in list(self._inside):
             one.abort()
         await self._emptied(1.0)
+        if self.settings.submission is not None:
+            self.guards.shutdown(wait=False, cancel_futures=True)
         if self._own_threads is not None:
             await asyncio.to_thread(self._own_threads.shutdown)
 
@@ -171,11 +192,5 @@ class Door:
 
 def _names(connection: Connection) -> tuple[str, ...]:
     """What a connection counts as."""
-    network = _network(connection.peer)
+    network = network_of(connection.peer)
     return (_ALL, network, _RELAYS) if connection.relay is not None else (_ALL, network)
-
-
-def _network(peer: str) -> str:
-    if ":" not in peer:
-        return peer
-    return str(ipaddress.IPv6Network((peer.partition("%")[0], 64), strict=False))

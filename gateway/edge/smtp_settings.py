@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Who may log in at a door, and as whom they may write. ``agents`` is (login, canonical addresses)."""
+
+    users_file: Path
+    agents: tuple[tuple[str, tuple[str, ...]], ...]
+    closed_domains: frozenset[str] = frozenset()    # only addresses we know exist there
+    implicit: bool = True                           # TLS from the first octet (RFC 8314 §3.3), else STARTTLS
+
+    def login_of(self, name: str) -> str | None:
+        """The login that a mail program calls ``name``: itself, or an address of the agent."""
+        return next((login for login, addresses in self.agents if name == login or name in addresses), None)
+
+    def addresses_of(self, login: str) -> frozenset[str]:
+        return frozenset(a for known, addresses in self.agents for a in addresses if known == login)
+
+    def is_agent(self, address: str) -> bool:
+        return any(address in addresses for _, addresses in self.agents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSettings:
     """``hostname`` stands in the greeting and behind the bare <postmaster>."""
 
@@ -39,3 +61,11 @@ class DoorSettings:
     lmtp: bool = False
     limits: Limits = field(default_factory=Limits)
     socket_mode: int = 0o660  # of a Unix-domain socket
+    submission: Submission | None = None  # agents log in here
+
+
+def network_of(peer: str) -> str:
+    """The network that limits count: an IPv4 address or an IPv6 /64."""
+    if ":" not in peer:
+        return peer
+    return str(ipaddress.IPv6Network((peer.partition("%")[0], 64), strict=False))

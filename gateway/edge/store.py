@@ -24,13 +24,13 @@ from gateway.core.archive import Past
 from gateway.core.context import Context, Needs
 from gateway.core.digest import Agenda
 from gateway.core.directory import Directory
-from gateway.core.rows import Delivery, OutboxRow, Rows, Ticket
+from gateway.core.rows import Delivery, Message, OutboxRow, Rows, Ticket
 from gateway.edge import store_digest, store_read
 from gateway.edge.frames import Frame
 from gateway.edge.store_files import MAIN, Files, schema_of, shows_damage
 from gateway.edge.store_load import load
 from gateway.edge.store_write import Fetch, by_month, write_mails, write_main
-from gateway.edge.tables import Cursor, counters
+from gateway.edge.tables import MESSAGE, Cursor, counters
 from gateway.errors import Damaged, StateError
 
 log = structlog.get_logger("store")
@@ -172,6 +172,9 @@ class Store:
     def processed(self, spool_ids: Iterable[str]) -> list[str]:
         """Those of ``spool_ids`` that are decided already."""
         return store_read.processed(self._cursor, list(spool_ids))
+
+    def message(self, number: int) -> Message | None:
+        return next(iter(MESSAGE.fetch(self._cursor, "id = $1::BIGINT", number)), None)
 
     def pasts(self, tickets: Iterable[int]) -> dict[int, Past]:
         """All that is stored of these tickets, for an import that goes on with them; what is not stored is left out."""

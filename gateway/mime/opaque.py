@@ -20,6 +20,7 @@ from gateway.mime.text import decode_header
 _READ = 64 * 1024
 _VALUE = 8_192
 _TOTAL = 256 * 1024
+_RESULTS = 20
 _ROUGH = Limits(header=_READ, content_header=_READ, header_block=_READ)
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -31,6 +32,20 @@ def values(fields: Fields, name: bytes) -> list[bytes]:
 
 def first(fields: Fields, name: bytes) -> bytes:
     return next((value for key, value in fields if key == name), b"")
+
+
+def trusted_results(fields: Fields) -> tuple[str, ...]:
+    """Authentication-Results above the first Received, undecoded; what is not plain ASCII ends the list."""
+    out: list[str] = []
+    for name, value in fields:
+        if name == b"received" or len(out) >= _RESULTS:
+            break
+        if name == b"authentication-results":
+            # Nothing is decoded: an encoded word may hold a semicolon and another verdict.
+            if not value.isascii() or len(value) > _VALUE:
+                break
+            out.append(value.decode("ascii"))
+    return tuple(out)
 
 
 def shown_headers(fields: Fields, hint: str = "") -> tuple[tuple[str, str], ...]:
@@ -87,6 +102,7 @@ def _mail(raw: bytes, fields: Fields, reason: str) -> Mail:
         date=date_of(first(fields, b"date")),
         text="", text_from="none", html="", parts=(),
         headers=shown_headers(fields),
+        results=trusted_results(fields),
         report_type="", reports=(), original_id=None, original_mark="",
         opaque=reason, defects=(reason,),
         size=len(raw), sha256=digest, body_key=digest,

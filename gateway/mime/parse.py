@@ -23,7 +23,7 @@ from gateway.mime.charsets import hint_of
 from gateway.mime.content import Source, charset_of, content_of
 from gateway.mime.dates import date_of
 from gateway.mime.headers import Mailbox, addresses, mailboxes, message_id, message_ids, sender_of
-from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, values
+from gateway.mime.opaque import Fields, first, opaque_mail, shown_headers, trusted_results, values
 from gateway.mime.reports import RETURNED, STATUS_PARTS, delivery_reports, inner_reports, original, report_type
 from gateway.mime.second_reader import differences
 from gateway.mime.structure import LIMITS, Limits, Node, scan
@@ -106,6 +106,7 @@ def _read_lines(raw: bytes, original: bytes, limits: Limits, *, enclosed: bool) 
         html=clean_html(content.html),
         parts=parts,
         headers=shown_headers(fields, hint),
+        results=trusted_results(fields),
         report_type=kind,
         reports=reports,
         original_id=returned,

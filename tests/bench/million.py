@@ -209,7 +209,7 @@ MAIN = {
     "ticket": """SELECT l.id, 'support', e.status, e.priority, CASE WHEN e.assigned THEN l.agent END, l.customer, e.tags, l.born,
         after(l.born, e.updated, l.pace), after(l.born, e.first_reply, l.pace), after(l.born, e.solved, l.pace),
         after(l.born, e.last_customer, l.pace), after(l.born, e.last_agent, l.pace), CASE WHEN e.answered THEN l.agent END,
-        m.id, NULL, e.version
+        m.id, NULL, e.version, NULL, NULL, NULL, 0, NULL, NULL
         FROM life l JOIN (SELECT ticket, count(*) AS version FROM past GROUP BY ticket) v ON v.ticket = l.id
         JOIN ending e ON e.script = l.script AND e.version = v.version
         LEFT JOIN mail m ON m.ticket = l.id AND m.n = e.last_public ORDER BY l.id""",

@@ -266,7 +266,7 @@ def merged_with_note() -> tuple[Desk, Outcome, Outcome]:
     desk, first = opened()
     second = desk.mail(EVE, SUPPORT, "Mine too.", subject="Another fire")
     desk.answer(notice(second), ANNA, "#note\n\nThis customer always complains about toner.")
-    desk.answer(notice(second), ANNA, "#merge ABC-1")
+    desk.answer(notice(second), ANNA, "#merge ABC-1", envelope={"login": "anna"})
     return desk, first, second
 
 
@@ -427,10 +427,10 @@ def test_releasing_commands_without_words_sends_no_empty_answer():
 def test_what_follows_a_merge_in_the_same_mail_is_refused_not_lost():
     desk, _ = opened()
     second = desk.mail(EVE, SUPPORT, "Mine too.", subject="Another fire")
-    out = desk.answer(notice(second), ANNA, "#merge ABC-1\n#solved")
+    out = desk.answer(notice(second), ANNA, "#merge ABC-1\n#solved", envelope={"login": "anna"})
     assert out.held == "commands"
     assert "write #merge last" in sentence(out)
-    assert desk.answer(notice(second), ANNA, "#solved\n#merge ABC-1").held is None
+    assert desk.answer(notice(second), ANNA, "#solved\n#merge ABC-1", envelope={"login": "anna"}).held is None
 
 
 def test_my_own_second_thought_is_not_stale():
@@ -549,13 +549,6 @@ def test_forged_mails_in_one_batch_make_one_notice():
     desk, first = opened()
     out = desk.receive(*(desk.reply(notice(first), ANNA, f"x{i}", envelope=REMOTE) for i in range(3)))
     assert out.kinds() == [("unproven_notice", ANNA)]
-
-
-def test_a_forged_mail_cannot_be_released():
-    desk, first = opened()
-    held = desk.answer(notice(first), ANNA, "Send me the money.", envelope=REMOTE)
-    out = desk.answer(notice(held), ANNA, "#send")
-    assert not out.to(ANN)
 
 
 def test_held_mail_gives_nobody_a_right_to_the_ticket():

@@ -27,7 +27,7 @@ def test_the_ladder_is_the_roles_of_the_policy() -> None:
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
 def test_a_light_agent_may_note_and_ask(row: Any) -> None:
-    words = ("note", "help", "why", "show", "search", "dryrun", "receipt", "unsubscribe")
+    words = ("note", "help", "why", "show", "search", "dryrun", "receipt", "unsubscribe", "send", "drop")
     assert may(row.who, "light") == (row.name in words)
     assert may(row.who, "admin")
 

@@ -201,7 +201,7 @@ def test_a_customers_new_matter_to_a_remembered_reply_address_is_a_linked_new_ti
 def test_a_reply_after_a_merge_reaches_the_ticket_that_is_left():
     desk, _ = opened()
     second = desk.mail(ANN, SUPPORT, "Again!", subject="Fire")
-    desk.answer(notice(second), ANNA, "#merge ABC-1")
+    desk.answer(notice(second), ANNA, "#merge ABC-1", envelope={"login": "anna"})
     assert desk.ticket(2).status == "void"
     out = desk.answer(second.to(ANN)[0], ANN, "Now it is out.")
     assert out.events(1) == ["customer_reply"]
@@ -211,14 +211,14 @@ def test_a_reply_after_a_merge_reaches_the_ticket_that_is_left():
 def test_a_bare_number_merges_too():
     desk, _ = opened()
     second = desk.mail(ANN, SUPPORT, "Again!", subject="Fire")
-    assert desk.answer(notice(second), ANNA, "#merge 1").held is None
+    assert desk.answer(notice(second), ANNA, "#merge 1", envelope={"login": "anna"}).held is None
     assert desk.ticket(2).merged_into == 1
 
 
 def test_merging_takes_everybody_along():
     desk, _ = opened()
     second = desk.mail(DAN, SUPPORT, "Mine too.", subject="Fire")
-    desk.answer(notice(second), ANNA, "#merge ABC-1")
+    desk.answer(notice(second), ANNA, "#merge ABC-1", envelope={"login": "anna"})
     assert desk.roles(1) == {ANN: "requester", DAN: "cc"}
 
 
@@ -458,7 +458,7 @@ def test_a_bounce_is_known_by_the_message_id_it_returns():
 def test_a_bounce_of_an_answer_after_its_ticket_was_merged_reaches_what_it_became():
     desk, _, out = answered()
     desk.mail(DAN, SUPPORT, "x", subject="Fire")
-    desk.answer(out.to(BERT)[0], BERT, "#merge ABC-2")
+    desk.answer(out.to(BERT)[0], BERT, "#merge ABC-2", envelope={"login": "bert"})
     back = dsn(desk, out.to(ANN)[0])
     assert back.events(2) == ["bounced", "suppressed"]
 

@@ -27,7 +27,7 @@ MACHINE_HEADERS = (
 COMMANDS = (
     "", "", "", "#note", "#note", "#pending", "#solved", "#closed", "#open", "#take", "#tag vip", "#priority high", "#note", "#public", "#send",
     "#sovled", "#merge ABC-1", "#merge 2", "#help", "#why", "#assign nobody-here", "#pending\n#note", "#merge ABC-2\n#solved",
-    "#send\n#solved", "#release",
+    "#send\n#solved", "#release", "#drop", "#send",
 )
 
 
@@ -44,6 +44,7 @@ class Step:
     cc: str = ""
     ids: bool = True            # a reply keeps In-Reply-To and References
     with_last: bool = False     # decided in one batch with the mail before
+    door: bool = False          # an agent at the submission door
     stolen: bool = False        # replies to a mail that was sent to somebody else
 
 
@@ -56,7 +57,7 @@ def _steps(senders: tuple[str, ...], relay: str, commands: st.SearchStrategy[obj
         Step, sender=st.sampled_from(senders), reply=new, command=commands,
         headers=_mostly({}, *MACHINE_HEADERS).flatmap(lambda h: st.just(h) if h else st.sampled_from(MACHINE_HEADERS)),
         relay=_mostly(relay, "mta", "partner", None), to=_mostly(SUPPORT, BILLING), cc=_mostly("", DAN, EVE, ANNA, SUPPORT),
-        ids=_mostly(True, False), with_last=st.booleans(), stolen=_mostly(False, True),
+        ids=_mostly(True, False), door=_mostly(False, True), with_last=st.booleans(), stolen=_mostly(False, True),
     )
 
 
@@ -86,14 +87,28 @@ def mail_of(desk: Desk, step: Step, number: int) -> Spooled:
     mine = [s for s in desk.sent if step.stolen or s.row.rcpt_to == step.sender]
     new = step.reply is None or not mine
     # A new mail of an agent makes him the customer of its ticket: he may be quoted to himself.
-    secret = not new and ("note" in step.command or step.command.startswith("#sovled"))
+    door = step.door and step.sender in AGENTS
+    secret = (door or not new) and ("note" in step.command or step.command.startswith("#sovled"))
     text = f"{step.command}\n\nThis is {'secret' if secret else 'public'}{number}word of some length, {step.sender}."
+    if door:
+        return _at_door(desk, step, text, number, None if new else mine[step.reply % len(mine)])
     more = {**step.headers, **({"cc": step.cc} if step.cc else {}), "envelope": {"relay": step.relay}}
     if new:
         return desk.write(step.sender, step.to, text, **{"subject": f"Subject {number}", **more})
     if not step.ids:
         more |= {"in_reply_to": "", "references": ""}
     return desk.reply(mine[step.reply % len(mine)], step.sender, text, **more)
+
+
+def _at_door(desk: Desk, step: Step, text: str, number: int, answered: Sent | None) -> Spooled:
+    """Through the submission door, to people outside as well, one of them blind."""
+    envelope = {"channel": "submission", "login": step.sender.partition("@")[0], "relay": None}
+    if answered is None:
+        return desk.write(
+            step.sender, DAN, text, rcpts=(DAN, EVE), **{"subject": f"Subject {number}", **step.headers, "envelope": envelope}
+        )
+    rcpts = (answered.reply_to, *([step.cc] if step.cc else []))
+    return desk.reply(answered, step.sender, text, cc=step.cc, rcpts=rcpts, **{**step.headers, "envelope": envelope})
 
 
 def play(desk: Desk, story: list[Step]) -> list[Outcome]:

@@ -14,6 +14,7 @@ from tests.desk import ANN, ANNA, BERT, DAN, EVE, POLICY, SUPPORT, Desk, Outcome
 
 VENDOR = "help@supplier.example"
 OTHER = "desk@parts.example"
+LOGIN = {"channel": "submission", "relay": None, "login": "anna"}
 SECRET = "the capacitor batch of March is faulty, QX-7731"
 
 
@@ -204,7 +205,7 @@ def test_what_is_solved_is_not_opened_by_a_vendor():
 def test_after_a_merge_the_thread_goes_on():
     desk, notice, question = asked()
     desk.mail(f"Ann <{ANN}>", SUPPORT, "Again.", subject="Second")
-    desk.answer(notice, ANNA, "#merge ABC-2")
+    desk.answer(notice, ANNA, "#merge ABC-2", envelope=LOGIN)
     back = desk.answer(question.to(VENDOR)[0], VENDOR, SECRET)
     assert {k for k, _ in back.kinds()} == {"vendor_notice"}
     assert [e.ticket for e in back.rows.events if e.kind == "vendor_answered"] == [2]
@@ -312,7 +313,7 @@ def test_no_course_of_things_shows_a_customer_what_a_vendor_wrote(steps: list[st
             desk.answer(ours[-1], ANN, f"Customer again {count}.")
         elif count == 1:
             desk.mail(f"Ann <{ANN}>", SUPPORT, "Other.", subject="Second")
-            desk.answer(notice, ANNA, "#merge ABC-2")
+            desk.answer(notice, ANNA, "#merge ABC-2", envelope=LOGIN)
     assert "MARK-" not in seen_by_customers(desk)
     assert "OURS-TO-THEM" not in seen_by_customers(desk)
     assert VENDOR not in seen_by_customers(desk)

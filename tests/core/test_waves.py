@@ -79,7 +79,7 @@ def test_decisions_are_given_back_in_the_order_of_the_batch():
 def test_a_merge_is_seen_by_a_mail_of_the_same_wave():
     desk, _, _ = answered()
     second = desk.mail(DAN, SUPPORT, "Mine.", subject="Other", message_id="<d@cust.example>")
-    merge = desk.reply(second.to(BERT)[0], BERT, "#merge ABC-1", in_reply_to="", references="", subject="Re: Other")
+    merge = desk.reply(second.to(BERT)[0], BERT, "#merge ABC-1", envelope={"login": "bert"}, in_reply_to="", references="", subject="Re: Other")
     more = desk.write(DAN, SUPPORT, "More.", in_reply_to="<d@cust.example>")
     assert len(list(waves([merge, more], POLICY))) == 1
     out = desk.receive(merge, more)

@@ -156,7 +156,7 @@ def test_an_agent_whose_own_ticket_was_merged_can_still_write_notes():
     """Anna forwarded something to support, Bert merged it: from then on her notes are 'customer mail'."""
     desk, first, ans = answered()
     forwarded = desk.mail(f"Anna Ek <{ANNA}>", SUPPORT, "Fwd: see below", subject="Fwd: fire")
-    desk.answer(forwarded.to(BERT)[0], BERT, "#merge ABC-1")
+    desk.answer(forwarded.to(BERT)[0], BERT, "#merge ABC-1", envelope={"login": "bert"})
     more = desk.answer(ans.to(ANN)[0], ANN, "Still burning.")
     desk.answer(more.to(ANNA)[0], ANNA, f"#note\n{SECRET}")
     out = desk.answer(first.to(BERT)[0], BERT, "We look into it.")
