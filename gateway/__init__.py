@@ -13,6 +13,7 @@
     mailboxes.py            the accounts that mail is fetched from and sent through
     backup.py               a backup of the running desk, its proof, and what it makes needless
     keeper.py               one a day, and a missed one made up
+    morning.py              the digests: one a day for each agent who wants one
     waker.py                pending tickets whose time has come
     restore.py              the way back
     rehearse.py             a mail from a file on the decision table
@@ -87,6 +88,14 @@
       when.py               moments and spans as people write them; business days
       macro.py              prepared answers
       conclude.py           what to do with one mail: the table CASES
+      control.py            control mail and answers to digests: who may, rehearsed or carried out
+      control_lines.py      the reader of their lines
+      control_limit.py      the guard "limit" of such a mail
+      control_wants.py      what they will ask of the store
+      transcript.py         orders carried out one by one, and what came of each in words
+      digest.py             an agent's tickets, numbered to be answered
+      desk_mail.py          our mails to an agent that are about no ticket
+      vendor.py             third parties: what goes to them, and what comes back and stays inside
       forwarded.py          a customer's mail that an agent sent on: whose ticket it is
       direct.py             what lies in a Sent folder: ours, or an agent's who wrote straight from there
       copies.py             second copies of a mail that was decided already
@@ -183,6 +192,8 @@
       store_files.py        the database files: one main file, one a month
       store_load.py         loads the context of a batch, set-wise
       store_write.py        writes the rows of one frame
+      store_digest.py       what a digest tells
+      group.py              fetched rows by what they have in common
       store_read.py         reads that are no part of a decision
       tables.py             which class is which table
       migrate.py            brings a database up to this program's schema

@@ -1,9 +1,8 @@
 """The command ``mailwicket``: one row of ``COMMANDS`` per verb.
 
-Exit codes: 0 done; 1 it failed, or ``check`` found problems; 2 the command line or the
-configuration is wrong; 75 try again later (EX_TEMPFAIL of sysexits.h: another process holds the
-state directory, a disk or peer refused for now). Errors are sentences that end with the remedy;
-``--debug`` adds the traceback.
+Exit codes: 0 done; 1 it failed, or ``check`` found problems; 2 the command line or the configuration is wrong; 75 try
+again later (EX_TEMPFAIL of sysexits.h: another process holds the state directory, a disk or peer refused for now).
+Errors are sentences that end with the remedy; ``--debug`` adds the traceback.
 
 Reading commands ask the running gateway over its control socket; without one they take the lock
 and open the database read-only.
@@ -372,13 +371,14 @@ COMMANDS = (
             arguments=(_JSON,)),
     Command(name="revive", run=_listing("revive", show.progress, "address"), help="write to a dead address again",
             arguments=(_argument("address", metavar="ADDRESS", help="as `suppressed` lists it"), _JSON)),
+    Command(name="digest", run=_listing("digest", show.progress, "login"), help="send an agent the digest now",
+            arguments=(_argument("login", metavar="LOGIN", help="as in [[agent]]"), _JSON)),
     *(Command(name=noun, run=_people(noun, view), help=words, arguments=(_WORDS, _JSON)) for noun, view, words in (
         ("agent", show.agents, "list agents; add, role, address, name, language, leave"),
         ("team", show.teams, "list teams; add, remove"),
         ("organisation", show.organisations, "list customer companies; add, remove, share"),
     )),
-    Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided",
-            arguments=(_JSON,)),
+    Command(name="spool", run=_listing("spool", show.spool), help="mail accepted and not yet decided", arguments=(_JSON,)),
     Command(name="snapshot", run=_listing("snapshot", show.progress), help="publish now for notebooks",
             arguments=(_JSON,)),
     Command(name="status", run=_listing("status", show.facts), help="how the desk is: mail, database, backups",

@@ -225,6 +225,9 @@ def _config(path: Path | None, document: Document, state: Path, ring: Keyring) -
         budgets=Budgets(**document.one("budgets")),
         lists=frozenset(top["lists"]),
         reply_to_token=top["reply_to_token"],
+        control=top["control"] or tuple(f"control@{d}" for d in dict.fromkeys((top["host"], top["reply_domain"])) if d),
+        digest=top["digest"],
+        zone=top["zone"],
         fields=tuple(Field(**row) for row in document.rows["field"]),
         macros=tuple(Macro(**row) for row in document.rows["macro"]),
         teams=tuple(Team(**row) for row in document.rows["team"]),
@@ -263,6 +266,8 @@ def _agent(row: Row) -> Agent:
         addresses=row["address"],
         role=row["role"],
         language=row["language"],
+        digest=row["digest"],
+        zone=row["zone"] or "",
         roles=tuple((queue, role or row["role"]) for queue, role in row["queues"] or ()),
         elsewhere=row["queues"] is None,
     )

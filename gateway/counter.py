@@ -38,6 +38,7 @@ from gateway.edge.tables import Cursor
 from gateway.errors import AddressError, MailwicketError, StateError
 from gateway.keeper import Keeper
 from gateway.keeper import rows as backup_rows
+from gateway.morning import Morning
 from gateway.pipeline import Rooms
 from gateway.recorder import Recorder
 
@@ -85,13 +86,15 @@ class Counter:
 
     def __init__(
         self, config: Config, books: Bookkeeper | None, spool: Spool, store: Store | None = None,
-        rooms: Rooms | None = None, keeper: Keeper | None = None, mailboxes: Callable[[], list[Row]] = list,
+        rooms: Rooms | None = None, keeper: Keeper | None = None,
+        morning: Morning | None = None, mailboxes: Callable[[], list[Row]] = list,
     ) -> None:
         self.config, self.books, self.spool, self.rooms, self.mailboxes = config, books, spool, rooms, mailboxes
         found = store or (books.store if books else None)
         assert found is not None  # one of the two is given
         self.store = found
         self.keeper = keeper or (Keeper(config, books) if books else None)
+        self.morning = morning or (Morning(books, rooms) if books and rooms else None)
         self._sizes: tuple[float, int] = (-DONE_SECONDS, 0)
 
     def handlers(self) -> dict[str, Handler]:
@@ -102,7 +105,7 @@ class Counter:
         }
         writing: dict[str, Handler] = {
             "backup": self.backup, "snapshot": self.snapshot, "explain": self.explain, "revive": self.revive,
-            "release": self.release, "drop": self.drop, **dict.fromkeys(NOUNS, self.admin),
+            "release": self.release, "drop": self.drop, "digest": self.digest, **dict.fromkeys(NOUNS, self.admin),
             "import_state": self.import_state, "import_known": self.import_known, "import_lot": self.import_lot,
         }
         return reading | writing if self.books else reading
@@ -186,6 +189,12 @@ class Counter:
         if not books.ask(write):
             raise MailwicketError(f"{address} is not suppressed; `mailwicket suppressed` lists what is")
         yield {"revived": address}
+
+    def digest(self, args: Row) -> Iterator[Row]:
+        """Send ``login`` a digest now, whatever the hour."""
+        assert self.morning is not None     # the running gateway has one
+        login = str(args.get("login", ""))
+        yield {"digest": login, "sent": self.morning.send(login)}
 
     def held(self, args: Row) -> Iterator[Row]:
         """Mail that waits for a word, newest first."""

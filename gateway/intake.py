@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from gateway import people
 from gateway.books import Bookkeeper
 from gateway.core.authres import Authentication
 from gateway.core.decision import Decision
@@ -162,7 +163,18 @@ class Intake:
 
         rows, decisions = decide(spooled, context, rooms, fetch=fetch, now=now)
         self.books.write(rows, raws, now=now, cause="mail")
+        self._order(decisions)
         return decisions
+
+    def _order(self, decisions: list[Decision]) -> None:
+        """What admins confirmed. The mails are written: nothing here may have them decided once more."""
+        for decision in (d for d in decisions if d.admin):
+            try:
+                people.ordered(self.books, self.rooms, decision)
+            except MailwicketError:
+                raise
+            except Exception:
+                log.exception("admin_failed", spool_id=decision.spool_id)
 
 
 def _log(waiting: _Waiting, decision: Decision, took: float) -> None:

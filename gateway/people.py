@@ -15,9 +15,10 @@ from gateway.core.admin import AdminCommand, parse_words
 from gateway.core.admin_act import addresses_of, holders
 from gateway.core.clerk import Author
 from gateway.core.context import Needs
+from gateway.core.decision import Decision
 from gateway.core.policy import Agent, Policy
 from gateway.errors import MailwicketError
-from gateway.pipeline import Rooms, decide_admin
+from gateway.pipeline import Rooms, decide_admin, decide_told
 
 Row = dict[str, Any]
 
@@ -46,6 +47,29 @@ def operate(books: Bookkeeper, rooms: Rooms, words: Sequence[str], actor: str) -
         raise MailwicketError(f"{error}") from error
     for line in said:
         yield {"done": line}
+
+
+def ordered(books: Bookkeeper, rooms: Rooms, decision: Decision) -> None:
+    """The confirmed lines of a control mail, on the writer thread, after the mail's own frame; their admin is told.
+
+    Each line is a frame. After a crash between the frames the rest is not carried out, and no transcript says so.
+    """
+    author = Author(kind="agent", person=decision.admin_by, cause=decision.spool_id)
+    lines: list[str] = []
+    for command in decision.admin:
+        lines.append(f"> {command.line}")
+        try:
+            lines += [f"  {line}" for line in change(books, rooms, command, author)]
+        except ValueError as error:
+            lines.append(f"  {error}")
+    now, policy = datetime.now(UTC), books.policy(rooms.policy)
+    context = books.store.load(Needs(persons=frozenset({decision.admin_by or 0})), now)
+    person = context.persons.get(decision.admin_by or 0)
+    agent = policy.agent_of_address(person.address) if person is not None else None
+    if agent is not None:   # else he took himself out
+        context = books.store.load(Needs(addresses=frozenset(agent.addresses)), now)
+        rows = decide_told(agent, lines, context, rooms.under(policy), cause=decision.spool_id, fetch=books.fetch, now=now)
+        books.write(rows, {}, now=now, cause="mail")
 
 
 def listed(noun: str, configured: Policy, policy: Policy) -> Iterator[Row]:

@@ -19,11 +19,14 @@ from gateway.core.clerk import Author
 from gateway.core.conclude import conclude
 from gateway.core.context import Context, Needs, fold, own
 from gateway.core.decision import Decision
+from gateway.core.desk_mail import told
+from gateway.core.digest import Agenda, digest
 from gateway.core.directory import Directory
 from gateway.core.failure import given_up, overdue
 from gateway.core.model import Facts, Spooled
-from gateway.core.policy import Policy
+from gateway.core.policy import Agent, Policy
 from gateway.core.rows import DecisionRow, Delivery, MailFacts, OutboxRow, Rows
+from gateway.core.rows_beside import Listed
 from gateway.core.understand import facts_row, further, needs, shared_keys, understand
 from gateway.core.woken import woken
 from gateway.edge.rules import RuleBook
@@ -105,6 +108,14 @@ def _hits(
     return rules.hits(rows, [f.new_text for f in facts])
 
 
+def decide_digest(
+    agent: Agent, agenda: Agenda, context: Context, rooms: Rooms, *, offset: int, fetch: Fetch, now: datetime
+) -> Rows:
+    """The rows of one agent's digest."""
+    decision = digest(agent, agenda, context, rooms.policy, cause="timer", offset=offset, now=now)
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
+
+
 def decide_admin(
     command: AdminCommand, directory: Directory, context: Context, rooms: Rooms, author: Author, *, fetch: Fetch, now: datetime
 ) -> tuple[Rows, tuple[str, ...]]:
@@ -112,6 +123,12 @@ def decide_admin(
     done = carry_out(command, directory, context, rooms.policy, author, now)
     decision = Decision(spool_id=author.cause, disposition="apply", rows=done.rows, drafts=done.drafts, reasons=())
     return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now), done.said
+
+
+def decide_told(agent: Agent, lines: Sequence[str], context: Context, rooms: Rooms, *, cause: str, fetch: Fetch, now: datetime) -> Rows:
+    """The transcript of lines that were carried out outside of a mail's own decision."""
+    decision = told(agent, lines, context, rooms.policy, cause=cause, now=now)
+    return _with_outbox(decision, context.next_outbox, rooms.composer, fetch=fetch, now=now)
 
 
 def _with_outbox(
@@ -124,9 +141,11 @@ def _with_outbox(
     """
     mails: list[OutboxRow] = []
     unfit: list[DecisionRow] = []
+    listed: list[Listed] = []
     for draft in decision.drafts:
         try:
             mails.append(composer.render(draft, next_outbox + len(mails), now, fetch))
+            listed += [Listed(outbox=mails[-1].id, number=n, ticket=t, version=v) for n, t, v in draft.listed]
         except MailwicketError as error:
             unfit.append(DecisionRow(
                 spool_id=decision.spool_id, ordinal=len(decision.reasons) + len(unfit), ticket=draft.ticket,
@@ -137,7 +156,8 @@ def _with_outbox(
     )
     rows = decision.rows
     return replace(
-        rows, outbox=tuple(mails), deliveries=rows.deliveries + queued, decisions=rows.decisions + tuple(unfit)
+        rows, outbox=tuple(mails), deliveries=rows.deliveries + queued, decisions=rows.decisions + tuple(unfit),
+        listed=tuple(listed),
     )
 
 

@@ -36,6 +36,7 @@ from gateway.intake import Intake
 from gateway.keeper import Keeper
 from gateway.mailboxes import open_mailboxes
 from gateway.mime.compose import Composer
+from gateway.morning import Morning
 from gateway.pipeline import Rooms
 from gateway.porter import Porters, recipients
 from gateway.postman import Carrier, Postman, Ways
@@ -91,16 +92,16 @@ class Gateway:
             loop.call_soon_threadsafe(intake.wake.set)
 
         spool.on_put = put
-        keeper, waker = Keeper(self.config, books), Waker(books, rooms)
+        keeper, waker, morning = Keeper(self.config, books), Waker(books, rooms), Morning(books, rooms)
         counter = Counter(
-            self.config, books, spool, rooms=rooms, keeper=keeper,
+            self.config, books, spool, rooms=rooms, keeper=keeper, morning=morning,
             mailboxes=lambda: [f for m in mailboxes for f in m.folders()],
         )
         control = ControlServer(self.config.state / "control.sock", counter.handlers())
         await control.start()
         notifier = Notifier()
-        rooms_at_work = [asyncio.create_task(intake.run()), asyncio.create_task(postman.run()), asyncio.create_task(keeper.run())]
-        rooms_at_work.append(asyncio.create_task(waker.run()))
+        at_work = (intake, postman, keeper, waker, morning)
+        rooms_at_work = [asyncio.create_task(room.run()) for room in at_work]
         asides = [asyncio.create_task(_pulse(notifier, books)), *porters.at_work()]
         if self.config.listen.drop is not None:
             default = self.config.policy.queues[0].address
@@ -117,10 +118,8 @@ class Gateway:
         finally:
             notifier.stopping()
             await porters.stop()
-            intake.stop()
-            postman.stop()
-            keeper.stop()
-            waker.stop()
+            for room in at_work:
+                room.stop()
             for task in (stopped, *asides):
                 task.cancel()
             ended = await asyncio.gather(*rooms_at_work, *asides, return_exceptions=True)

@@ -53,7 +53,7 @@ def _unique(doc: Document) -> Iterator[Problem]:
                 yield doc.problem(place, f"the same as {seen[name]}; choose another", name)
             seen.setdefault(name, place)
     taken: dict[str, str] = {}
-    for place, addresses in (*doc.each("queue", "address"), *doc.each("agent", "address")):
+    for place, addresses in (*doc.each("queue", "address"), *doc.each("agent", "address"), *doc.each("mailwicket", "control")):
         for one in addresses:
             if one in taken:
                 yield doc.problem(place, f"already stands in {taken[one]}; an address has one owner", one)

@@ -137,6 +137,12 @@ def _hour(value: Any) -> time | None:
     return time(int(match[1]), int(match[2]))
 
 
+def _clock(value: Any) -> str:
+    """``07:30``, '' for off: as core knows times of day."""
+    at = _hour(value)
+    return f"{at:%H:%M}" if at is not None else ""
+
+
 def _bytes(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -266,6 +272,7 @@ FLAG = Kind(words="true or false", read=_flag)
 COUNT = Kind(words="number", read=_count)
 ZONE = Kind(words="IANA zone", read=_zone)
 HOUR = Kind(words='HH:MM or "off"', read=_hour)
+CLOCK = Kind(words='HH:MM or "off"', read=_clock)
 WORKERS = Kind(words="number, 1-64", read=_workers)
 SIZE = Kind(words="size", read=_size)
 MEMORY = Kind(words="size", read=_memory)

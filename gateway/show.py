@@ -380,7 +380,7 @@ def _why(events: Iterable[Row], reasons: Iterable[Row]) -> Iterable[RenderableTy
 # What a mail says by standing there, or its reasons say, is no news under it.
 _SAID_BY_THE_MAIL = {
     "created", "agent_reply", "customer_reply", "note", "held", "machine_mail", "acknowledged", "bounced", "delayed",
-    "suppressed", "revived",
+    "suppressed", "revived", "vendor_asked", "vendor_answered",
 }
 _PERSONS = {"assignee", "requester"}    # their before and after are numbers of persons
 

@@ -21,7 +21,20 @@ from gateway.core.address import domain
 from gateway.core.admin import parse_admin
 from gateway.core.admin_act import addresses_of, holders
 from gateway.core.clerk import Author
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail, absorb
+from gateway.core.context import (
+    ASKING,
+    AUTOMATIC,
+    AutoSent,
+    Bounce,
+    Context,
+    Needs,
+    Search,
+    SentMail,
+    StoredMail,
+    absorb,
+    vendor_mails,
+)
+from gateway.core.control_lines import addresses_in
 from gateway.core.decision import Decision
 from gateway.core.directory import Directory, effective, fold
 from gateway.core.model import Envelope, Mail, OutboxState, Reason, Spooled
@@ -336,6 +349,7 @@ class Desk:
         sent_ids = {s.rfc_id: s.outbox for s in every.sent_ids if s.rfc_id in asked.rfc_ids}
         outbox = {o.id: o for o in every.outbox if o.id in {*asked.outbox, *sent_ids.values()}}
         known = {p.address: p.id for p in persons.values() if p.address in asked.addresses}
+        listed = _grouped((r.outbox, r) for r in sorted(every.listed, key=lambda r: r.number) if r.outbox in outbox)
         opened = _grouped(
             (persons[e.actor].address, e.ticket) for e in every.events
             if e.kind == "created" and e.actor in known.values() and e.recorded_at >= self.now - HOUR
@@ -346,8 +360,10 @@ class Desk:
             *asked.tickets, *(i.ticket for rows in mail_ids.values() for i in rows),
             *(o.ticket for o in outbox.values()), *(t for found in opened.values() for t in found),
             *(t for found in found_by.values() for t in found), *undone,
+            *(r.ticket for found in listed.values() for r in found),
         })
-        more = {*asked.more_of, *undone, *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))} - {None}
+        more = {*asked.more_of, *undone, *(r.ticket for found in listed.values() for r in found),
+                *(i.ticket for r in asked.more_ids for i in mail_ids.get(r, ()))} - {None}
         more |= {t.merged_into for n, t in tickets.items() if n in more and t.merged_into is not None}
         more = {n for n, t in tickets.items() if n in more or t.merged_into in more}
         history = {n: tuple(e for e in every.events if e.ticket == n) for n in more}
@@ -355,6 +371,9 @@ class Desk:
         on = [m for m in messages.values() if m.ticket in tickets]
         notes = _grouped((e.ticket, e.message) for e in every.events if e.kind == "note" and e.message in {m.id for m in on})
         chosen = {m.id for m in on if m.hold} | {t.last_public for t in tickets.values()}
+        of_vendors = _grouped(vendor_mails(e for e in every.events if e.message in {m.id for m in on}))
+        chosen |= {v.message for found in of_vendors.values() for v in found}
+        chosen |= {o.message for o in outbox.values() if o.ticket is None and o.kind in ASKING and o.message is not None}
         chosen |= {m for found in notes.values() for m in found} | {m.id for m in on if m.ticket in more}
         texts = {t.message: t for t in every.message_texts}
         own = {i.message: i.rfc_id for i in every.mail_ids if i.role == "self"}
@@ -383,11 +402,14 @@ class Desk:
             *(p.person for found in participants.values() for p in found),
             *(i.sender for rows in mail_ids.values() for i in rows),
             *(who for t in tickets.values() for who in (t.requester, t.assignee, t.last_agent)),
+            *(v.person for found in of_vendors.values() for v in found),
             *(s.message.author for s in stored.values()), *(e.actor for found in history.values() for e in found),
             *(int(e.after) for found in history.values() for e in found if e.after and e.kind in (
                 "assignee", "requester", "participant_added", "participant_removed", "revived")),
         }
         said = {s.address for i in chosen if i in stored and messages[i].ticket in more if (s := forwarded_by(stored[i]))}
+        said |= {a for o in outbox.values() if o.ticket is None and o.kind in ASKING and o.message in stored
+                 for a in addresses_in(stored[o.message].text.whole_text)}
         seen = {i: p for i, p in persons.items() if i in named or p.address in said}
         deliveries = {d.outbox: d for d in every.deliveries}
         return Context(
@@ -414,7 +436,7 @@ class Desk:
                 p.delivery_key: p.message for p in every.processed
                 if p.delivery_key in asked.delivery_keys and p.at >= self.now - timedelta(days=7)
             },
-            automatic=auto, opened=opened, stored=stored, notes=notes,
+            automatic=auto, opened=opened, stored=stored, notes=notes, listed=listed, vendors=of_vendors,
             threads={t: tuple(i for i in ids if i) for t, ids in public.items() if any(ids)},
             held_notice_at={a.address: a.at for a in auto if a.kind == "unproven_notice" and a.address in asked.addresses},
             reasons=self._reasons(asked.reasons_of),

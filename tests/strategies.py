@@ -30,7 +30,7 @@ from gateway.core.rows import (
     Ticket,
     TicketText,
 )
-from gateway.core.rows_beside import OptOut, TicketField, TicketLink
+from gateway.core.rows_beside import DigestRun, Listed, OptOut, TicketField, TicketLink
 
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 START = datetime(2026, 10, 30, 8, 0, tzinfo=UTC)
@@ -129,6 +129,8 @@ class Story:
                 ticket=ticket.id, other=1, relation="relates", since=self.now, until=self.now if message.id % 2 else None
             ),),
             opt_outs=(OptOut(person=author.id, since=self.now, cause=message.spool_id),) if message.id % 3 == 0 else (),
+            listed=(Listed(outbox=1_000_000 + outbox.id, number=message.id % 5 - 2, ticket=ticket.id, version=ticket.version),),
+            digest_runs=(DigestRun(person=author.id, at=self.now),) if message.id % 3 == 0 else (),
             sent_ids=(SentId(rfc_id=f"{outbox.id}@provider.example", outbox=outbox.id),),
             suppressions=(Suppression(
                 person=author.id, since=self.now, status="5.1.1", cause=message.spool_id,

@@ -41,6 +41,7 @@ ACTS: Final[dict[str, Act]] = {
     "fwd": act_people.fwd,
     "cc": act_people.cc,
     "revive": act_people.revive,
+    "vendor": act_people.vendor,
     "unsubscribe": act_people.unsubscribe,
     "link": act_tickets.link,
     "unlink": act_tickets.unlink,

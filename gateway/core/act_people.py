@@ -87,6 +87,11 @@ def unsubscribe(ledger: Ledger, _ticket: int, _args: str, actor: Actor, _policy:
     ledger.opt_out(actor.person)
 
 
+def vendor(_ledger: Ledger, _ticket: int, _args: str, _actor: Actor, _policy: Policy) -> None:
+    """``#vendor`` where no thread can begin: in a released mail, beside #public, in a rehearsal. See core/vendor.py."""
+    raise Refused("#vendor stands above the words for the vendor, in an answer without #note, #public, #send or #dryrun")
+
+
 def revive(ledger: Ledger, ticket: int, args: str, actor: Actor, policy: Policy) -> None:
     """Only of this ticket: an agent who writes to somebody else's customer does so on that one's ticket."""
     on_it = {f.person for f in ledger.followers(ticket)}

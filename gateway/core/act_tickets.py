@@ -85,7 +85,7 @@ def _other(ledger: Ledger, ticket: int, named: str, actor: Actor, policy: Policy
     found = re.fullmatch(rf"(?:{re.escape(policy.key)}-)?(\d{{1,15}})", named.strip(), re.IGNORECASE)
     if found is None:
         raise Refused(f"{example} {policy.key}-123")
-    other = ledger.context.living(int(found.group(1)))
+    other = ledger.living(int(found.group(1)))
     if other is None or not authority.sees(actor.agent, other.queue):
         raise Refused(f"{policy.key}-{found.group(1)} is not a ticket here")
     if other.id == ticket:

@@ -239,7 +239,7 @@ def _sendable(case: Case, drafts: Iterable[Draft], message: int) -> tuple[Draft,
     """The drafts without those to dead addresses; of an answer that stays its writer is told at once."""
     ledger, policy = case.ledger, case.policy
     mails, stayed = suppress.withhold(drafts, ledger, policy)
-    rows = [row for d in stayed if d.kind == "reply" and (row := suppress.stopped(d.recipient, ledger, policy))]
+    rows = [row for d in stayed if d.kind in ("reply", "vendor") and (row := suppress.stopped(d.recipient, ledger, policy))]
     if rows and case.agent is not None:
         mails.append(relay.answer_agent(
             "undelivered", case.agent, case.facts, case.spooled.mail, message, ledger, policy, template="withheld",

@@ -24,6 +24,7 @@ _ENGLISH: Final[dict[str, str]] = {
     "merged_into": "part of {other}", "merged_from": "{other} became part of it", "unmerged_into": "no longer part of {gone}",
     "unmerged_from": "{gone} is a ticket of its own again", "linked": "{before} {other}", "unlinked": "no longer {before} {other}",
     "undone": "taken back: {after}", "revived": "we write to {person} again", "created": "new ticket in {after}",
+    "vendor_asked": "asked {person}, a third party", "vendor_answered": "{person}, a third party, answered",
     "nothing": "nobody or nothing",
 }
 _GERMAN: Final[dict[str, str]] = {
@@ -37,6 +38,7 @@ _GERMAN: Final[dict[str, str]] = {
     "unmerged_from": "{gone} ist wieder ein eigenes Ticket", "linked": "{before} {other}",
     "unlinked": "nicht mehr {before} {other}", "undone": "zurückgenommen: {after}",
     "revived": "wir schreiben {person} wieder", "created": "neues Ticket in {after}", "nothing": "niemand oder nichts",
+    "vendor_asked": "{person} gefragt, einen Dritten", "vendor_answered": "{person}, ein Dritter, hat geantwortet",
 }
 
 

@@ -183,6 +183,8 @@ class _Reader:
                 raise ValueError(f"{other.line} stands above and says otherwise; leave one of them")
         if command.name in TEXTUAL and value:
             self.first_lines.append(value)
+        if command.name == "vendor" and (words := value.partition(" ")[2].strip()):
+            self.first_lines.append(words)
         self.commands.append(command)
 
 

@@ -95,7 +95,7 @@ def parse_action(line: str, fields: tuple[Field, ...] = (), *, by_rule: bool = T
     return command
 
 
-IN_NO_MACRO: Final = frozenset({"macro", "send", "drop", "undo", "split", "merge", "dryrun", "note", "public", "help", "show", "search", "why"})
+IN_NO_MACRO: Final = frozenset({"vendor", "macro", "send", "drop", "undo", "split", "merge", "dryrun", "note", "public", "help", "show", "search", "why"})
 
 
 def plain(text: str) -> str:
@@ -198,6 +198,7 @@ VALUES: Final[dict[str, Callable[[str], str]]] = {
     "note": values.text,
     "public": values.text,
     "macro": values.word,
+    "vendor": values.vendor,
     "requester": values.mailbox,
     "fwd": values.nothing,
     "cc": values.people,

@@ -78,6 +78,9 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow(name="public", aliases=("reply", "öffentlich", "antwort"), syntax="#public [TEXT]",
                by_rule=False, help="the message goes to the customer",
                help_de="die Nachricht geht an den Kunden"),
+    CommandRow(name="vendor", aliases=("lieferant", "dritter"), syntax="#vendor ADDRESS [TEXT]", by_rule=False,
+               help="the message goes to this third party only; what comes back is internal",
+               help_de="die Nachricht geht nur an diesen Dritten; was zurückkommt, bleibt intern"),
     CommandRow(name="macro", aliases=("textbaustein", "baustein"), syntax="#macro NAME", by_rule=False,
                help="answer with a prepared text", help_de="mit einem Textbaustein antworten"),
     CommandRow(name="requester", aliases=("requestor", "kunde", "melder"), syntax="#requester ADDRESS", level=4,
@@ -171,6 +174,7 @@ REPEATED: Final = ("tag", "revive", "cc", "link", "unlink", "spent")     # sever
 TEXTUAL: Final = ("note", "public")     # their value is the first line of the message
 # Commands of one sort contradict each other.
 SORTS: Final[dict[str, str]] = {
+    "vendor": "audience",
     "note": "audience", "public": "audience", "spam": "status", "restore": "status", "fwd": "requester",
 }
 

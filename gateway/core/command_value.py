@@ -77,6 +77,14 @@ def mailbox(value: str) -> str:
         raise ValueError("write the address: #revive ann@acme.example") from None
 
 
+def vendor(value: str) -> str:
+    """The address of a third party; words behind it are the first line of the message."""
+    try:
+        return mailbox(value.partition(" ")[0])
+    except ValueError:
+        raise ValueError("write the address: #vendor help@supplier.example") from None
+
+
 def tags(value: str) -> str:
     """``+a -b``: tags to add and to remove, each once; without a sign a tag is added. ``=a =b`` sets them all, ``=`` none."""
     whole, value = value.startswith("="), value.removeprefix("=")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from gateway.core import act, customer, relay, suppress
+from gateway.core import act, control, customer, relay, suppress, vendor
 from gateway.core.answer import agent_mail
 from gateway.core.bounce import is_report, report
 from gateway.core.budget import why_no_ack
@@ -35,16 +35,14 @@ def conclude(
 ) -> Decision:
     """Decide one mail. ``hits`` are the names of the rules whose predicates were true for it."""
     case = case_of(facts, spooled, hits, context, policy, now)
-    decide = next(decide for applies, decide in CASES if applies(case))
-    return decide(case)
+    return next(decide for applies, decide in CASES if applies(case))(case)
 
 
 # --- Questions ------------------------------------------------------------------------------
 
 
 def _delivered_before(case: Case) -> bool:
-    key = delivery_key(case.spooled.envelope, case.spooled.mail)
-    return case.context.delivery_keys.get(key) is not None
+    return case.context.delivery_keys.get(delivery_key(case.spooled.envelope, case.spooled.mail)) is not None
 
 
 def _is_known_content(case: Case) -> bool:
@@ -292,11 +290,10 @@ def _notices(case: Case, ticket: int, message: int, **values: object) -> list[Dr
     if not agents and case.facts.identity.level not in PROVES_SENDER:
         # Nobody gets a second copy; but To and Cc of an unproven mail may say what never happened.
         agents = relay.readers(state, case.ledger, case.policy, but=(case.facts.identity.address,))
-    to_cc = case.others()
     dead = suppress.stopped(case.author(), case.ledger, case.policy)
     return relay.to_agents(
         "notice", agents, ticket, case.content(message, text), case.shown_author(), case.ledger, case.policy,
-        **{"to_cc": to_cc, "cut": not first, "opaque": case.spooled.mail.opaque or "", "unproven": case.unproven(),
+        **{"to_cc": case.others(), "cut": not first, "opaque": case.spooled.mail.opaque or "", "unproven": case.unproven(),
            "dead_since": suppress.day(dead.since) if dead else "", **values},
     )
 
@@ -311,8 +308,11 @@ CASES: Final[tuple[tuple[Callable[[Case], bool], Callable[[Case], Decision]], ..
     (is_more_recipients, more_recipients),
     (is_copy, second_copy),
     (_is_automatic, _automatic),
+    (control.is_control, control.control),
     (_is_unasked_bulk, _unasked_bulk),
+    (vendor.is_vendors, vendor.vendor_mail),
     (_is_matched_machine, _matched_machine),
+    (vendor.asks_vendor, vendor.ask_vendor),
     (is_agents, agent_mail),
     (is_outbound, outbound),
     (is_forwarded, forwarded),

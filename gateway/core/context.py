@@ -26,15 +26,19 @@ from gateway.core.rows import (
     Suppression,
     Ticket,
 )
-from gateway.core.rows_beside import TicketField, TicketLink
+from gateway.core.rows_beside import Listed, TicketField, TicketLink
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 # Mail that no person wrote; it counts against the budgets.
 AUTOMATIC: frozenset[OutgoingKind] = frozenset(
-    ("ack", "customer_help", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice")
+    ("ack", "customer_help", "reply_rule", "result", "held_notice", "unproven_notice", "undelivered", "delayed_notice",
+     "transcript", "rehearsal", "digest")
 )
+
+# Mails about no ticket that ask about a stored one, which is loaded with them.
+ASKING: frozenset[OutgoingKind] = frozenset(("rehearsal", "unproven_notice"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,16 @@ class Bounce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VendorMail:
+    """A message to a third party, or from one."""
+
+    message: int
+    person: int                     # who the third party is
+    asked: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMail:
     """A stored message with its text and attachments: what is quoted, released or compared."""
 
@@ -150,6 +164,8 @@ class Context:
     fields: dict[int, tuple[TicketField, ...]] = field(default_factory=dict)  # ticket -> values, all that ever were
     links: dict[int, tuple[TicketLink, ...]] = field(default_factory=dict)    # ticket -> links, ended ones too
     told: dict[int, tuple[StoredMail, ...]] = field(default_factory=dict)     # ticket -> its last messages, oldest first
+    listed: dict[int, tuple[Listed, ...]] = field(default_factory=dict)       # outbox -> tickets that it named by number
+    vendors: dict[int, tuple[VendorMail, ...]] = field(default_factory=dict)  # ticket -> mails to and from third parties
     found: dict[Search, tuple[int, ...]] = field(default_factory=dict)        # tickets, which are in ``tickets``; newest first
 
     def living(self, ticket: int) -> Ticket | None:
@@ -240,6 +256,15 @@ def fold(context: Context, rows: Rows) -> Context:
     )
 
 
+def vendor_mails(events: Iterable[Event]) -> Iterator[tuple[int, VendorMail]]:
+    """(ticket, mail) of those events that are mails to or from third parties."""
+    for event in events:
+        if event.kind in ("vendor_asked", "vendor_answered") and event.message is not None and event.after is not None:
+            yield event.ticket, VendorMail(
+                message=event.message, person=int(event.after), asked=event.kind == "vendor_asked", at=event.at
+            )
+
+
 def _fold_people(context: Context, rows: Rows) -> None:
     """Each is on a ticket once, as what he is now."""
     context.persons.update((p.id, p) for p in rows.persons)
@@ -251,6 +276,8 @@ def _fold_people(context: Context, rows: Rows) -> None:
 
 def _fold_more(context: Context, rows: Rows, stored: dict[int, StoredMail]) -> None:
     """What few commands ask: what was loaded stays true; what was not is not half known."""
+    _group(context.listed, ((r.outbox, r) for r in rows.listed))
+    _group(context.vendors, vendor_mails(rows.events))
     _group(context.history, ((e.ticket, e) for e in rows.events if e.ticket in context.history))
     _group(context.fields, ((f.ticket, f) for f in rows.ticket_fields if f.ticket in context.fields))
     for link in rows.ticket_links:

@@ -33,7 +33,9 @@ def second_copy(case: Case) -> Decision:
     first = _first_copy(case)
     assert first is not None  # is_copy looked
     opened = case.context.living(first.ticket) if first.ticket is not None else None
-    token = next((t for t in tokens(case.spooled, case.policy, case.context) if case.context.living(t.ticket)), None)
+    # What a vendor wrote is no customer's reply, whatever it was taken for at first.
+    held = (t for t in tokens(case.spooled, case.policy, case.context) if t.role != "v")
+    token = next((t for t in held if case.context.living(t.ticket)), None)
     into = case.context.living(token.ticket) if token else None
     if opened is None:
         case.ledger.why("copy", f"second copy of message {first.id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.admin import AdminCommand
 from gateway.core.model import Disposition, OutgoingKind, Reason
 from gateway.core.rows import Rows
 
@@ -45,7 +46,7 @@ class Draft:
     reply_to: str | None            # None: From is where replies go
     to_name: str
     subject: str
-    signed_kind: Literal["p", "n", "i", "x"]
+    signed_kind: Literal["p", "n", "i", "x", "v"]
     in_reply_to: str | None
     references: tuple[str, ...]
     values: dict[str, object] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Draft:
     automatic: Literal["", "auto-replied", "auto-generated"] = ""
     mail_from: str = ""             # envelope sender; '' = a bounce address of its own
     extra_headers: tuple[tuple[str, str], ...] = ()
+    listed: tuple[tuple[int, int, int], ...] = ()   # number, ticket, version: what its reader may answer by number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +66,5 @@ class Decision:
     rows: Rows
     drafts: tuple[Draft, ...]
     reasons: tuple[Reason, ...]
+    admin: tuple[AdminCommand, ...] = ()    # confirmed lines for the directory, which is another frame's (gateway/people.py)
+    admin_by: int | None = None             # person who ordered them

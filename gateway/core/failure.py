@@ -63,7 +63,7 @@ def lost(
     )
     drafts = _stop(sent, ticket, report, ledger, policy) if gone else []
     agent = writer(ticket, ledger, policy)
-    if sent.kind == "reply" and agent is not None:
+    if sent.kind in ("reply", "vendor") and agent is not None:
         stopped = suppress.stopped(person, ledger, policy) is not None
         drafts.append(relay.undelivered(ticket, agent, report, message, ledger, policy, stopped=stopped))
     return drafts
@@ -80,7 +80,7 @@ def late(
         )
     told = sent.delivery is not None and sent.delivery.told_at is not None
     agent = writer(ticket, ledger, policy)
-    if sent.kind != "reply" or told or not tell or agent is None:
+    if sent.kind not in ("reply", "vendor") or told or not tell or agent is None:
         return []
     return [relay.undelivered(
         ticket, agent, report, message, ledger, policy, kind="delayed_notice", template="delayed_notice",

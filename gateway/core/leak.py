@@ -13,11 +13,14 @@ SHORT = 20                          # letters; a line of a note shorter than thi
 PIECE, STEP = 40, 10                # letters of a note that are looked for at once, and how far apart
 
 
-def leftovers(case: Case, ticket: int, text: str) -> list[str]:
+def leftovers(case: Case, ticket: int, text: str, *, but: frozenset[int] = frozenset()) -> list[str]:
     """Lines of our footer or of an internal note that stand in what would go to the customer."""
     context = case.context
-    merged = [n for n in context.notes if (living := context.living(n)) is not None and living.id == ticket]
-    numbers = [message for n in merged for message in context.notes[n] if message in context.stored]
+    inside: dict[int, tuple[int, ...]] = dict(context.notes)
+    for number, mails in context.vendors.items():
+        inside[number] = (*inside.get(number, ()), *(v.message for v in mails if v.message not in but))
+    merged = [n for n in inside if (living := context.living(n)) is not None and living.id == ticket]
+    numbers = [message for n in merged for message in inside[n] if message in context.stored]
     found = [line for line in text.splitlines() if is_footer(line)]
     answer = _plain(text)
     for number in numbers:

@@ -90,6 +90,14 @@ class Ledger:
     def ticket(self, number: int) -> Ticket:
         return self._tickets.get(number) or self.context.tickets[number]
 
+    def living(self, number: int) -> Ticket | None:
+        """As ``Context.living``, with what this ledger has opened and merged."""
+        found, seen = self._tickets.get(number) or self.context.tickets.get(number), set[int]()
+        while found is not None and found.merged_into is not None and found.id not in seen:
+            seen.add(found.id)
+            found = self._tickets.get(found.merged_into) or self.context.tickets.get(found.merged_into)
+        return found
+
     def event(
         self,
         ticket: int,

@@ -269,4 +269,6 @@ CHANGES: Final[dict[EventKind, Callable[[Ticket, Event], Changes]]] = {
     "delayed": _counted,
     "suppressed": _counted,
     "revived": _counted,
+    "vendor_asked": _touched,
+    "vendor_answered": _touched,
 }

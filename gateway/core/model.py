@@ -31,18 +31,14 @@ EventKind = Literal[
     "released",         # a held mail was acted on after all
     "copy",             # a second copy of a known mail came in
     "requester",        # the ticket is somebody else's than its creator's; after = person
-    "status", "assignee", "priority", "queue", "tag_added", "tag_removed",
-    "participant_added",    # after = person, before = the role he had
-    "participant_removed",  # after = person, before = the role he had
+    "status", "assignee", "priority", "queue", "type", "tag_added", "tag_removed",
+    "participant_added", "participant_removed",     # after = person, before = the role he had
     "merged_into", "merged_from",
-    "unmerged_into",    # a merge was undone: this ticket lives again; before = the other
-    "unmerged_from",    # and this is the other; before = the one that left
+    "unmerged_into", "unmerged_from",   # a merge was undone, on the ticket that lives again and on the other; before = the other
     "linked", "unlinked",   # after = the other ticket, before = the relation, None for "it follows that one"
-    "type",
     "due",              # before and after are times
     "until",            # after = when a pending ticket is to be looked at again
-    "spent",            # after = minutes, which may be negative
-    "estimate",         # minutes
+    "spent", "estimate",    # after = minutes; those of "spent" may be negative
     "field",            # after = name of the field, before = event of its last value; values are in ticket_field
     "undone",           # after = the transaction that was taken back
     "acknowledged",     # an acknowledgement was queued
@@ -50,6 +46,7 @@ EventKind = Literal[
     "delayed",          # a mail of ours is late; after = RFC 3463 status
     "suppressed",       # the actor's address is dead, we write to it no more; after = RFC 3463 status
     "revived",          # we write again to the person whose id is in after
+    "vendor_asked", "vendor_answered",  # a question to a third party, a mail of theirs; after = person
 ]
 OURS_INSIDE = "an attached mail of ours"     # a defect of Mail: our own mark stands below its header
 OutgoingKind = Literal[
@@ -57,6 +54,10 @@ OutgoingKind = Literal[
     "reply_rule", "delayed_notice",
     "handed",           # an agent or a queue got a ticket that was somebody else's
     "customer_help",    # which commands customers have
+    "transcript",       # what the lines of a control mail or of a digest's answer did
+    "rehearsal",        # what they would do, once it is confirmed
+    "digest",           # an agent's tickets, numbered
+    "vendor", "vendor_notice",      # a question to a third party; its answer, to the agents
 ]
 OutboxState = Literal["queued", "sending", "sent", "uncertain", "deferred", "failed", "bounced", "delayed"]
 Signal = Literal["token", "signed_id", "reference", "subject", "none"]
@@ -229,8 +230,8 @@ class Reason:
 class Token:
     """What a token address says once its MAC has verified (security: level 2)."""
 
-    role: Literal["a", "n", "c"]    # agent, agent's note thread, customer
-    ticket: int
+    role: Literal["a", "n", "c", "v"]   # agent, agent's note thread, customer, vendor
+    ticket: int                     # 0: no ticket; control mail and digests
     party: int                      # person id
 
 
@@ -238,7 +239,7 @@ class Token:
 class SignedId:
     """What one of our own Message-IDs says once its MAC has verified."""
 
-    kind: Literal["p", "n", "i", "x", "r"]  # public, notice, internal notice, automatic, pseudo-root
+    kind: Literal["p", "n", "i", "x", "r", "v"]     # public, notice, internal notice, automatic, pseudo-root, vendor
     ticket: int
     outbox: int                     # 0 for the pseudo-root
     party: int

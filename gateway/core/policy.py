@@ -49,6 +49,8 @@ class Agent:
     addresses: tuple[str, ...]      # the first is where we write to
     role: AgentRole = "agent"
     language: str = "en"
+    digest: str | None = None       # "07:30" in ``zone``; '' for none; None: as the desk has it
+    zone: str = ""                  # '' is the desk's
     roles: tuple[tuple[str, QueueRole], ...] = ()   # by queue, where it is another
     elsewhere: bool = True          # ``role`` holds in the queues that ``roles`` does not name; else they are hidden
 
@@ -148,6 +150,9 @@ class Policy:
     reply_to_token: bool = False    # customers get a token in Reply-To
     fields: tuple[Field, ...] = ()
     macros: tuple[Macro, ...] = ()
+    control: tuple[str, ...] = ()   # addresses that take many commands in one mail
+    digest: str = ""                # "07:30": when agents get theirs, '' for never
+    zone: str = "UTC"
     teams: tuple[Team, ...] = ()
     organisations: tuple[Organisation, ...] = ()
     _own: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -157,7 +162,7 @@ class Policy:
     def __post_init__(self) -> None:
         """Each mail asks for these some fifty times, and there may be a thousand agents."""
         last_first = self.agents[::-1]
-        object.__setattr__(self, "_own", frozenset(a for q in self.queues for a in q.addresses))
+        object.__setattr__(self, "_own", frozenset((*(a for q in self.queues for a in q.addresses), *self.control)))
         object.__setattr__(self, "_by_login", {a.login: a for a in last_first})
         object.__setattr__(self, "_by_address", {address: a for a in last_first for address in a.addresses})
 

@@ -228,3 +228,7 @@ def rehearse(case: Case, agent: Agent, decide: Callable[[Case], Decision]) -> De
         title=tell.words("dryrun", agent.language)[0], lines=lines or tell.words("unchanged", agent.language),
     )
     return store(case, "log", ticket=case.ticket, message=message, text=block.text.strip(), drafts=(result,))
+
+
+# What core/vendor.py and core/control.py share with answers.
+actor_of, hand_over = _actor, _hand_over

@@ -43,12 +43,26 @@ def way_to_customer(token: Token, queue: Queue, policy: Policy) -> Way:
     return Way(from_address=queue.address, reply_to=reply_to)
 
 
+def way_to_vendor(token: Token, queue: Queue, policy: Policy) -> Way:
+    """From the queue, as to a customer, but always with a reply address: a vendor's desk keeps no Message-IDs."""
+    if queue.mailbox is not None:
+        return Way(from_address=queue.address, reply_to=_sub_address(token, queue, policy), mail_from=queue.address)
+    return Way(from_address=queue.address, reply_to=make_address(policy.keys, token, policy.reply_domain))
+
+
 def read_reply(address: str, policy: Policy) -> Token | None:
     """What a valid reply address of either form says."""
     if policy.reply_domain and (token := read_address(policy.keys, address, policy.reply_domain)) is not None:
         return token
     bare = _without_mailbox(address, policy)
     return read_address(policy.keys, bare, domain(bare)) if bare else None
+
+
+def is_control(address: str, policy: Policy) -> bool:
+    """Whether it takes many commands in one mail: control@, or support+control@ of a mailbox."""
+    known = canonical(address)
+    below = (q for q in policy.queues if q.mailbox is not None and q.mailbox.subaddressing)
+    return known in policy.control or any(known == f"{local(q.address)}+control@{domain(q.address)}" for q in below)
 
 
 def read_return(address: str, policy: Policy) -> int | None:
@@ -61,7 +75,7 @@ def is_ours(address: str, policy: Policy) -> bool:
     known = canonical(address)
     if known in policy.own_addresses() or (policy.reply_domain and domain(known) == policy.reply_domain):
         return True
-    return _without_mailbox(known, policy) != ""
+    return _without_mailbox(known, policy) != "" or is_control(known, policy)
 
 
 def _sub_address(token: Token, queue: Queue, policy: Policy) -> str | None:

@@ -21,11 +21,12 @@ from gateway.core.address import canonical
 from gateway.core.context import Context
 from gateway.core.model import Envelope, Mail, SignedId, Spooled, Token
 from gateway.core.policy import Policy
-from gateway.core.profile import read_reply, read_return
+from gateway.core.profile import is_control, read_reply, read_return
 from gateway.core.token import read_mark, read_message_id
 
 REFERENCES_READ: Final = 100
 ADDRESSES_READ: Final = 40
+OUTSIDE: Final = ("c", "v")       # roles of reply addresses that are no agent's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def signed_ids(spooled: Spooled, context: Context, policy: Policy) -> Iterator[S
     found = [*_signed(spooled, context, policy)]
     dead: list[Token | SignedId] = [s.said for s in found if _to_agent(s.said, context) and is_dead(s.said, context, policy)]
     if not all(s.said.outbox for s in found):
-        dead += [t for t in tokens(spooled, policy) if t.role != "c" and is_dead(t, context, policy)]
+        dead += [t for t in tokens(spooled, policy) if t.role not in OUTSIDE and is_dead(t, context, policy)]
     gone = {living.id for made in dead if (living := context.living(made.ticket)) is not None}
     for signed in found:
         living = context.living(signed.said.ticket)
@@ -94,7 +95,7 @@ def tokens(spooled: Spooled, policy: Policy, context: Context | None = None) -> 
         found += [read_reply(a.address, policy) for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
         found += [_as_token(said) for said in _answered(spooled, policy, context)]
     known = dict.fromkeys(token for token in found if token is not None)
-    return tuple(t for t in known if context is None or t.role == "c" or not is_dead(t, context, policy))
+    return tuple(t for t in known if context is None or t.role in OUTSIDE or not is_dead(t, context, policy))
 
 
 def is_dead(made: Token | SignedId, context: Context, policy: Policy) -> bool:
@@ -110,6 +111,20 @@ def _to_agent(said: SignedId, context: Context) -> bool:
     """Whether the mail of this id went to an agent as an agent. Automatic mail goes to both sides."""
     sent = context.outbox.get(said.outbox)
     return said.kind in ("n", "i") or (said.kind == "x" and sent is not None and sent.kind not in ("ack", "reply_rule"))
+
+
+def to_control(spooled: Spooled, policy: Policy, held: tuple[Token, ...]) -> bool:
+    """Whether a mail holds orders: sent to control@, or in answer to a digest or a transcript of ours.
+
+    ``held`` are its verified reply addresses; one of a ticket says that the mail is that ticket's.
+    """
+    envelope, mail = spooled.envelope, spooled.mail
+    if envelope.sent or any(token.ticket for token in held):
+        return False
+    recipients = [*envelope.rcpt_tos]
+    if envelope.channel == "imap":
+        recipients += [a.address for a in (*mail.to, *mail.cc)[:ADDRESSES_READ]]
+    return bool(held) or any(is_control(r, policy) for r in recipients)
 
 
 def bounced(spooled: Spooled, policy: Policy, context: Context | None = None) -> int | None:
@@ -154,8 +169,8 @@ def _as_token(said: SignedId) -> Token | None:
     """The pseudo-root names a ticket and nobody; it is no reply address."""
     if not said.outbox:
         return None
-    role: Literal["a", "n", "c"] = "n" if said.kind == "i" else "a" if said.kind == "n" else "c"
-    return Token(role=role, ticket=said.ticket, party=said.party)
+    roles: dict[str, Literal["a", "n", "c", "v"]] = {"i": "n", "n": "a", "v": "v"}
+    return Token(role=roles.get(said.kind, "c"), ticket=said.ticket, party=said.party)
 
 
 def _went_to_sender(said: SignedId, mail: Mail, context: Context, policy: Policy) -> bool:

@@ -89,7 +89,7 @@ def to_agents(
     """A notice of customer mail, a note, or a brief copy of a colleague's answer."""
     state = ledger.ticket(ticket)
     queue = policy.queue(state.queue)
-    internal = kind == "note_notice"
+    internal = kind in ("note_notice", "vendor_notice")
     total = sum(p.end - p.start for p in content.parts)
     parts = content.parts if total <= MOST_BYTES_TO_AGENTS else ()
     left_out = [] if parts else [{"name": p.name, "size": p.end - p.start} for p in content.parts]

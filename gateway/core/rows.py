@@ -24,7 +24,7 @@ from gateway.core.model import (
     Status,
     TicketType,
 )
-from gateway.core.rows_beside import OptOut, TicketField, TicketLink
+from gateway.core.rows_beside import DigestRun, Listed, OptOut, TicketField, TicketLink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,5 +301,7 @@ class Rows:
     ticket_fields: tuple[TicketField, ...] = ()
     ticket_links: tuple[TicketLink, ...] = ()
     opt_outs: tuple[OptOut, ...] = ()
+    listed: tuple[Listed, ...] = ()
+    digest_runs: tuple[DigestRun, ...] = ()
     directory_names: tuple[DirectoryName, ...] = ()
     directory_events: tuple[DirectoryEvent, ...] = ()

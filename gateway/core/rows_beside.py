@@ -34,3 +34,21 @@ class OptOut:
     person: int
     since: datetime
     cause: str                      # spool id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Table ``listed``: the tickets that a digest or a rehearsal of ours named, by their number in it."""
+
+    outbox: int
+    number: int
+    ticket: int
+    version: int                    # of the ticket then: what came later is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestRun:
+    """Table ``digest_run``: when an agent's digest was last due and done, sent or empty."""
+
+    person: int
+    at: datetime

@@ -94,7 +94,7 @@ class _Search:
             return None
         token, ticket = known[0]
         answered = self._answered(ticket)
-        internal = token.role == "n" or (answered is not None and answered.kind == "i")
+        internal = token.role in ("n", "v") or (answered is not None and answered.kind in ("i", "v"))
         why = f"reply address made for {self._person(token.party)} on {self._name(token.ticket, ticket)}"
         why += self._also(ticket, [n for _, n in known])
         return ThreadMatch(
@@ -112,7 +112,7 @@ class _Search:
         to = f" to {self._person(said.party)}" if said.party else ""
         return ThreadMatch(
             ticket=ticket, signal="signed_id", outbox=said.outbox or None, party=said.party or None,
-            audience="internal" if said.kind == "i" else "public",
+            audience="internal" if said.kind in ("i", "v") else "public",
             why=f"{header} has {what} {self._name(first.ticket, ticket)}{to}{self._also(ticket)}",
         )
 
@@ -130,7 +130,7 @@ class _Search:
         if (dead := self._dead()) is not None:
             why = f"reply address made for {self._person(dead.party)}, who is no agent there any more"
             return ThreadMatch(ticket=None, signal="none", why=why, possible=_living(self.context, dead.ticket))
-        if tokens:
+        if tokens and tokens[0].ticket:
             why = f"the reply address is of {self.policy.key}-{tokens[0].ticket}, which is unknown"
             return ThreadMatch(ticket=None, signal="none", why=why)
         return ThreadMatch(ticket=None, signal="none", why="nothing names a ticket")

@@ -39,12 +39,12 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _KID = "[a-z]"
 _NUMBER = f"[0-9a-z]{{1,{_MAX_DIGITS}}}"
 _MAC = f"[a-z2-7]{{{_MAC_LETTERS}}}"
-_ADDRESS = re.compile(f"t-({_KID})([anc])({_NUMBER})[.]({_NUMBER})-({_MAC})")
-_HIDDEN = re.compile(f"t-{_KID}[anc]{_NUMBER}[.]{_NUMBER}-{_MAC}")
+_ADDRESS = re.compile(f"t-({_KID})([ancv])({_NUMBER})[.]({_NUMBER})-({_MAC})")
+_HIDDEN = re.compile(f"t-{_KID}[ancv]{_NUMBER}[.]{_NUMBER}-{_MAC}")
 _SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 _MOST_SEARCHED = 200_000
 _BOUNCE = re.compile(f"b-({_KID})({_NUMBER})-({_MAC})")
-_MESSAGE_ID = re.compile(f"([pnixr])({_KID})[.]({_NUMBER})[.]({_NUMBER})[.]({_NUMBER})[.]({_MAC})")
+_MESSAGE_ID = re.compile(f"([pnixrv])({_KID})[.]({_NUMBER})[.]({_NUMBER})[.]({_NUMBER})[.]({_MAC})")
 _MARK = re.compile(f"({_KID})({_NUMBER})[.]({_MAC})")
 
 # A separator as it stands in text, in a URL, in quoted-printable and in HTML.
@@ -89,7 +89,7 @@ def read_address(keys: Keyring, address: str, reply_domain: str) -> Token | None
     kid, role, ticket, party, mac = found.groups()
     if not _verified(keys, kid, mac, "address", role, ticket, party):
         return None
-    return Token(role=cast("Literal['a', 'n', 'c']", role), ticket=int(ticket, 36), party=int(party, 36))
+    return Token(role=cast("Literal['a', 'n', 'c', 'v']", role), ticket=int(ticket, 36), party=int(party, 36))
 
 
 def make_bounce(keys: Keyring, outbox: int, reply_domain: str) -> str:
@@ -122,7 +122,7 @@ def read_message_id(keys: Keyring, rfc_id: str, host: str) -> SignedId | None:
     if not _verified(keys, kid, mac, "message-id", kind, ticket, outbox, party):
         return None
     return SignedId(
-        kind=cast("Literal['p', 'n', 'i', 'x', 'r']", kind),
+        kind=cast("Literal['p', 'n', 'i', 'x', 'r', 'v']", kind),
         ticket=int(ticket, 36), outbox=int(outbox, 36), party=int(party, 36),
     )
 
@@ -168,7 +168,7 @@ def _any_token(reply_domain: str) -> re.Pattern[str]:
     own = re.escape(reply_domain) + "(?![a-z0-9-])"
     other = "[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?"
     below = f"(?:(?<![a-z0-9._-])[a-z0-9._-]{{1,64}}{_PLUS})?"     # support+t-…@acme.example
-    reply = f"{below}t{_DASH}{_KID}[anc]{_NUMBER}{_DOT}{_NUMBER}{_DASH}{_MAC}(?:{_AT}(?:{own}|{other}))?"
+    reply = f"{below}t{_DASH}{_KID}[ancv]{_NUMBER}{_DOT}{_NUMBER}{_DASH}{_MAC}(?:{_AT}(?:{own}|{other}))?"
     bounce = f"b{_DASH}{_KID}{_NUMBER}{_DASH}{_MAC}{_AT}{own}"
     return re.compile(f"{reply}|{bounce}", re.ASCII | re.IGNORECASE)
 

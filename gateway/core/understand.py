@@ -15,6 +15,7 @@ from gateway.core.address import canonical, domain, is_mailbox
 from gateway.core.classify import classify
 from gateway.core.command import parse_block, parse_customer, parse_whole
 from gateway.core.context import Context, Needs, Search
+from gateway.core.control_wants import mail_wants, tickets_ordered
 from gateway.core.forward import read_forward
 from gateway.core.identity import identify
 from gateway.core.model import (
@@ -37,7 +38,7 @@ from gateway.core.rows import MailFacts, Message
 from gateway.core.third_party import written_by
 from gateway.core.thread import find_thread, token_without_proof
 from gateway.core.token import read_message_id
-from gateway.core.wants import wanted, wanted_of
+from gateway.core.wants import wanted_of
 
 TEXT_READ = 200_000     # characters in which quotations and commands are looked for
 
@@ -80,7 +81,7 @@ def needs(batch: Iterable[Spooled], policy: Policy) -> Needs:
         if (sent_on := forwarded(mail, policy)) is not None:
             addresses.add(canonical(sent_on.sender.address))
         named = set(subjects.keys_in(mail.subject, policy.key))
-        wants = wanted(mail, policy)
+        wants = mail_wants(spooled, policy)
         named |= wants.tickets
         addresses |= wants.addresses
         for token in tokens(spooled, policy):
@@ -141,7 +142,7 @@ def shared_keys(spooled: Spooled, policy: Policy) -> Iterator[str]:
         yield f"from:{canonical(mail.sender.address)}"
     for token in tokens(spooled, policy):
         yield f"ticket:{token.ticket}"
-    for number in subjects.keys_in(mail.subject, policy.key):
+    for number in {*subjects.keys_in(mail.subject, policy.key), *tickets_ordered(spooled, policy)}:
         yield f"ticket:{number}"
     for signed in filter(None, (read_message_id(policy.keys, i, policy.host) for i in rfc_ids(mail))):
         yield f"ticket:{signed.ticket}"
@@ -242,7 +243,8 @@ def _class(spooled: Spooled, policy: Policy) -> Classification:
 
 def _identity(spooled: Spooled, held: tuple[Token, ...], context: Context, policy: Policy) -> Identity:
     """The party is that of the token which find_thread follows: the first one of a known ticket."""
-    token = next((t for t in held if context.living(t.ticket) is not None), None)
+    # Ticket 0 is the desk itself, of which only agents have reply addresses.
+    token = next((t for t in held if t.ticket == 0 or context.living(t.ticket) is not None), None)
     party = context.persons.get(token.party) if token else None
     return identify(
         spooled.mail, spooled.envelope, party.address if party else None, policy, spooled.checked

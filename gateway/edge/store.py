@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -22,9 +22,10 @@ import structlog
 
 from gateway.core.archive import Past
 from gateway.core.context import Context, Needs
+from gateway.core.digest import Agenda
 from gateway.core.directory import Directory
 from gateway.core.rows import Delivery, Message, OutboxRow, Rows, Ticket
-from gateway.edge import store_read
+from gateway.edge import store_digest, store_read
 from gateway.edge.frames import Frame
 from gateway.edge.store_files import MAIN, Files, schema_of, shows_damage
 from gateway.edge.store_load import load
@@ -178,6 +179,16 @@ class Store:
     def pasts(self, tickets: Iterable[int]) -> dict[int, Past]:
         """All that is stored of these tickets, for an import that goes on with them; what is not stored is left out."""
         return store_read.pasts(self._cursor, sorted(tickets))
+
+    def agenda(self, addresses: Iterable[str], queues: Iterable[str], now: datetime) -> Agenda:
+        """What an agent's digest is to tell."""
+        persons = store_read.persons(self._cursor, list(addresses))
+        since = store_digest.last_run(self._cursor, persons) or now - timedelta(days=1)
+        return store_digest.agenda(self._cursor, persons, list(queues), since, now)
+
+    def digest_run(self, addresses: Iterable[str]) -> datetime | None:
+        """When the agent with these addresses last got a digest made."""
+        return store_digest.last_run(self._cursor, store_read.persons(self._cursor, list(addresses)))
 
     def assigned(self, persons: Iterable[int]) -> dict[int, tuple[Ticket, str]]:
         """The tickets in these persons' hands, with their subjects."""

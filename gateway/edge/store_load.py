@@ -8,23 +8,38 @@ are sorted here: ORDER BY costs as much as half the query.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.core.act_people import forwarded_by
 from gateway.core.address import domain
 from gateway.core.archive import CAUSE
-from gateway.core.context import AUTOMATIC, AutoSent, Bounce, Context, Needs, Search, SentMail, StoredMail
+from gateway.core.context import (
+    ASKING,
+    AUTOMATIC,
+    AutoSent,
+    Bounce,
+    Context,
+    Needs,
+    Search,
+    SentMail,
+    StoredMail,
+    VendorMail,
+    vendor_mails,
+)
+from gateway.core.control_lines import addresses_in
 from gateway.core.model import Reason
 from gateway.core.rows import Event, MailId, Message, MessageText, Participant, Person, Suppression, Ticket
+from gateway.core.rows_beside import Listed
 from gateway.core.suppress import SPAN
+from gateway.edge.group import by_ticket, grouped, numbers
 from gateway.edge.store_files import Files, schema_of
 from gateway.edge.store_read import deliveries
 from gateway.edge.tables import (
     ATTACHMENT,
     EVENT,
+    LISTED,
     MAIL_ID,
     MESSAGE,
     MESSAGE_TEXT,
@@ -70,6 +85,7 @@ class _Load:
         person_ids = {p.address: p.id for p in self.persons.values()}
         sent_ids = self._sent_ids()
         outbox = self._outbox({*needs.outbox, *sent_ids.values()})
+        listed = self._listed(outbox)
         opened = self._opened()
         found_by = {search: self._search(search) for search in needs.searches}
         tickets = self._tickets({
@@ -78,17 +94,21 @@ class _Load:
             *(mail.ticket for mail in outbox.values()),
             *(ticket for found in opened.values() for ticket in found),
             *(ticket for numbers in found_by.values() for ticket in numbers), *self._of_transactions(),
+            *(row.ticket for rows in listed.values() for row in rows),
         })
-        history = self._more(tickets, mail_ids)
+        history = self._more(tickets, mail_ids, listed)
         tickets |= self._tickets(_linked(e for events in history.values() for e in events))
         participants = self._participants(tickets)
         messages = self._messages(tickets)
-        chosen, notes = self._chosen(tickets, messages)
+        chosen, notes, vendors = self._chosen(tickets, messages)
+        waiting = {m.message for m in outbox.values() if m.ticket is None and m.kind in ASKING}
+        chosen |= self._messages_by_id(numbers(waiting))
         threads = self._threads(messages, participants)
         told = self._last_said(history, messages)
         chosen |= told
         own = self._own_ids({*chosen, *(i for ids in threads.values() for i in ids)})
         stored = self._stored(chosen, own)
+        self._persons_by_address(a for i in waiting if i in stored for a in addresses_in(stored[i].text.whole_text))
         automatic, held_notice_at = self._automatic(tickets)
         self._persons_by_address(sender.address for i in told if i in stored if (sender := forwarded_by(stored[i])))
         self._persons_by_id({
@@ -97,7 +117,7 @@ class _Load:
             *(row.sender for rows in mail_ids.values() for row in rows),
             *(mail.recipient for mail in outbox.values()),
             *(who for t in tickets.values() for who in (t.requester, t.assignee, t.last_agent)),
-            *(mail.message.author for mail in stored.values()),
+            *(mail.message.author for mail in stored.values()), *(v.person for found in vendors.values() for v in found),
             *(who for events in history.values() for e in events for who in (e.actor, _person_in(e))),
         })
         return Context(
@@ -110,10 +130,10 @@ class _Load:
             threads=_named(threads, own), held_notice_at=held_notice_at, reasons=self._reasons(),
             acknowledged=self._acknowledged(messages), suppressions=self._suppressions(),
             bounces=self._bounces({mail.recipient for mail in outbox.values()}),
-            opted_out=self._opted_out(), history=history, found=found_by,
-            fields=_by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
-            links=_by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
-            told=_by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
+            opted_out=self._opted_out(), history=history, found=found_by, listed=listed, vendors=vendors,
+            fields=by_ticket(history, TICKET_FIELD.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            links=by_ticket(history, TICKET_LINK.fetch(self.cursor, OF_TICKETS, sorted(history)) if history else []),
+            told=by_ticket(history, [stored[i] for i in sorted(told) if i in stored]),
         )
 
     # --- By what the mails name ---
@@ -123,7 +143,7 @@ class _Load:
             return {}
         found = MAIL_ID.fetch(self.cursor, "list_contains($1::UBIGINT[], h)", self.id_hashes)
         found.sort(key=lambda row: (row.message, row.role, row.ticket or 0))
-        return _grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
+        return grouped((row.rfc_id, row) for row in found if row.rfc_id in self.needs.rfc_ids)
 
     def _persons_by_address(self, addresses: Iterable[str]) -> None:
         wanted = set(addresses)
@@ -132,7 +152,7 @@ class _Load:
             self.persons |= {p.id: p for p in found if p.address in wanted}
 
     def _persons_by_id(self, ids: Iterable[int | None]) -> None:
-        missing = _numbers(ids) - set(self.persons)
+        missing = numbers(ids) - set(self.persons)
         if missing:
             found = PERSON.fetch(self.cursor, "id IN (SELECT unnest($1::BIGINT[]))", sorted(missing))
             self.persons |= {p.id: p for p in found}
@@ -150,7 +170,7 @@ class _Load:
         )
         far = deliveries(self.cursor, sorted(wanted))
         text: dict[int, str] = {}
-        for month, ids in _grouped((row[7], row[0]) for row in rows).items():
+        for month, ids in grouped((row[7], row[0]) for row in rows).items():
             if month in self.files.mail_seq:
                 text |= dict(self._ask(
                     f"SELECT id, text FROM {schema_of(month)}.outbox_text"  # noqa: S608
@@ -164,6 +184,10 @@ class _Load:
             for row in rows
         }
 
+    def _listed(self, outbox: Collection[int]) -> dict[int, tuple[Listed, ...]]:
+        found = LISTED.fetch(self.cursor, "outbox IN (SELECT unnest($1::BIGINT[]))", sorted(outbox)) if outbox else []
+        return grouped((row.outbox, row) for row in sorted(found, key=lambda row: row.number))
+
     def _suppressions(self) -> dict[int, Suppression]:
         if not self.persons:
             return {}
@@ -176,7 +200,7 @@ class _Load:
             " AND after IS NOT NULL AND actor IN (SELECT unnest($1::BIGINT[])) ORDER BY seq",
             recipients, naive(self.now - SPAN),
         )
-        return _grouped((who, Bounce(seq=seq, at=at.replace(tzinfo=UTC), status=status)) for who, seq, at, status in rows)
+        return grouped((who, Bounce(seq=seq, at=at.replace(tzinfo=UTC), status=status)) for who, seq, at, status in rows)
 
     def _delivery_keys(self) -> dict[str, int | None]:
         keys = self.needs.delivery_keys
@@ -200,7 +224,7 @@ class _Load:
         if not own or not self.needs.body_keys:
             return {}
         found = self._messages_by_id(own).values()
-        return _grouped((m.body_key, m) for m in found if m.body_key in self.needs.body_keys)
+        return grouped((m.body_key, m) for m in found if m.body_key in self.needs.body_keys)
 
     def _opened(self) -> dict[str, tuple[int, ...]]:
         """What came by mail; an import records years within the hour, and is no flood."""
@@ -209,14 +233,14 @@ class _Load:
             " AND actor IN (SELECT unnest($1::BIGINT[])) AND NOT starts_with(cause, $3) ORDER BY seq",
             self.persons, naive(self.now - OPENED), CAUSE,
         )
-        return _grouped((self.persons[actor].address, ticket) for actor, ticket in rows)
+        return grouped((self.persons[actor].address, ticket) for actor, ticket in rows)
 
     def _reasons(self) -> dict[int, tuple[Reason, ...]]:
         rows = self._ask(
             "SELECT ticket, code, detail FROM decision WHERE ticket IN (SELECT unnest($1::BIGINT[]))"
             " ORDER BY spool_id DESC, ordinal", self.needs.reasons_of,
         )
-        found = _grouped((ticket, (code, detail)) for ticket, code, detail in rows)
+        found = grouped((ticket, (code, detail)) for ticket, code, detail in rows)
         return {
             ticket: tuple(Reason(code=c, detail=d) for c, d in steps[:REASONS]) for ticket, steps in found.items()
         }
@@ -247,13 +271,14 @@ class _Load:
         return tuple(n for (n,) in found)
 
     def _more(
-        self, tickets: dict[int, Ticket], mail_ids: dict[str, tuple[MailId, ...]]
+        self, tickets: dict[int, Ticket], mail_ids: dict[str, tuple[MailId, ...]], listed: dict[int, tuple[Listed, ...]]
     ) -> dict[int, tuple[Event, ...]]:
         """All events of the tickets that commands ask about, of what they became and of what became part of them."""
         asked = {*self.needs.more_of, *self._of_transactions()}
-        asked |= _numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
+        asked |= numbers(row.ticket for i in self.needs.more_ids for row in mail_ids.get(i, ()))
+        asked |= {row.ticket for rows in listed.values() for row in rows}
         into = {n: t.merged_into for n, t in tickets.items()}
-        while more := _numbers(into.get(n) for n in asked) - asked:
+        while more := numbers(into.get(n) for n in asked) - asked:
             asked |= more
         asked |= {n for n, other in into.items() if other in asked}
         wanted = {n for n in asked if n in tickets}
@@ -261,11 +286,11 @@ class _Load:
             return {}
         found = EVENT.fetch(self.cursor, OF_TICKETS, sorted(wanted))
         found.sort(key=lambda e: e.seq)
-        return dict.fromkeys(wanted, ()) | _grouped((e.ticket, e) for e in found)
+        return dict.fromkeys(wanted, ()) | grouped((e.ticket, e) for e in found)
 
     def _last_said(self, history: Collection[int], messages: list[Message]) -> dict[int, Message]:
         """The last messages of the tickets that are asked about."""
-        said = _grouped((m.ticket, m) for m in messages if m.ticket in history)
+        said = grouped((m.ticket, m) for m in messages if m.ticket in history)
         return {m.id: m for found in said.values() for m in found[-TOLD:]}
 
     # --- By ticket ---
@@ -274,12 +299,12 @@ class _Load:
         """The tickets, those they were merged into, and those that were merged into them."""
         out: dict[int, Ticket] = {}
         asked: set[int] = set()
-        missing = _numbers(wanted)
+        missing = numbers(wanted)
         while missing:
             found = TICKET.fetch(self.cursor, "list_contains($1::BIGINT[], id)", sorted(missing))
             out |= {t.id: t for t in found}
             asked |= missing
-            missing = _numbers(t.merged_into for t in found) - asked
+            missing = numbers(t.merged_into for t in found) - asked
         # What was merged into them brought its notes along, and those must not leak either.
         fresh = list(out)
         while fresh:
@@ -300,13 +325,13 @@ class _Load:
             return {}
         found = PARTICIPANT.fetch(self.cursor, "list_contains($1::BIGINT[], ticket) AND role <> 'gone'", sorted(tickets))
         found.sort(key=lambda p: (p.since, p.person))
-        return _grouped((p.ticket, p) for p in found)
+        return grouped((p.ticket, p) for p in found)
 
     def _addressees(self, tickets: Collection[int]) -> dict[int, frozenset[str]]:
         rows = self._ask(
             "SELECT ticket, person_address FROM addressee WHERE list_contains($1::BIGINT[], ticket)", tickets
         )
-        return {ticket: frozenset(found) for ticket, found in _grouped(rows).items()}
+        return {ticket: frozenset(found) for ticket, found in grouped(rows).items()}
 
     def _messages(self, tickets: Collection[int]) -> list[Message]:
         if not tickets:
@@ -327,7 +352,7 @@ class _Load:
     ) -> dict[int, tuple[int, ...]]:
         """The public messages of the customers' side, the first and the last few."""
         side = {(ticket, p.person) for ticket, found in participants.items() for p in found if p.role != "holder"}
-        public = _grouped(
+        public = grouped(
             (m.ticket, m.id) for m in messages
             if m.is_public and m.mail_class == "human" and (m.ticket, m.author) in side
         )
@@ -335,24 +360,26 @@ class _Load:
 
     def _chosen(
         self, tickets: dict[int, Ticket], messages: list[Message]
-    ) -> tuple[dict[int, Message], dict[int, tuple[int, ...]]]:
-        """The last public message, notes and held messages of each ticket; and which of them are notes."""
+    ) -> tuple[dict[int, Message], dict[int, tuple[int, ...]], dict[int, tuple[VendorMail, ...]]]:
+        """The last public message, notes, vendors' and held messages of each ticket; and which of them are which."""
         quiet = {m.id for m in messages if not m.is_public and m.disposition == "apply"}
-        noted = sorted(self._ask(
-            "SELECT seq, ticket, message FROM event WHERE message IN (SELECT unnest($1::BIGINT[])) AND kind = 'note'",
-            quiet,
-        ))
+        inside = EVENT.fetch(
+            self.cursor, "message IN (SELECT unnest($1::BIGINT[])) AND kind IN ('note', 'vendor_asked', 'vendor_answered')",
+            sorted(quiet),
+        ) if quiet else []
+        inside.sort(key=lambda e: e.seq)
+        notes = grouped((e.ticket, e.message) for e in inside if e.kind == "note")
         # A merge leaves a message with the ticket it came to, so the last public one may be elsewhere.
-        wanted = {m.id for m in messages if m.hold is not None} | _numbers(t.last_public for t in tickets.values())
-        wanted |= {message for _, _, message in noted}
-        return self._messages_by_id(wanted), _grouped((ticket, message) for _, ticket, message in noted)
+        wanted = {m.id for m in messages if m.hold is not None} | numbers(t.last_public for t in tickets.values())
+        wanted |= numbers(e.message for e in inside)
+        return self._messages_by_id(wanted), notes, grouped(vendor_mails(inside))
 
     def _stored(self, messages: dict[int, Message], own: dict[int, str]) -> dict[int, StoredMail]:
         """The messages with text and attachments."""
         if not messages:
             return {}
         texts: dict[int, MessageText] = {}
-        for month, ids in _grouped((m.month, m.id) for m in messages.values()).items():
+        for month, ids in grouped((m.month, m.id) for m in messages.values()).items():
             if month in self.files.mail_seq:
                 sql = (
                     f"SELECT {MESSAGE_TEXT.select} FROM {schema_of(month)}.message_text"  # noqa: S608
@@ -360,7 +387,7 @@ class _Load:
                 )
                 texts |= {row[0]: MESSAGE_TEXT.row(**MESSAGE_TEXT.zoned(row)) for row in self._ask(sql, ids)}
         found = ATTACHMENT.fetch(self.cursor, "message IN (SELECT unnest($1::BIGINT[]))", sorted(messages))
-        attached = _grouped((a.message, a) for a in sorted(found, key=lambda a: a.ordinal))
+        attached = grouped((a.message, a) for a in sorted(found, key=lambda a: a.ordinal))
         return {
             i: StoredMail(message=m, rfc_id=own.get(i, ""), text=texts[i], attachments=attached.get(i, ()))
             for i, m in messages.items() if i in texts
@@ -412,27 +439,6 @@ def _linked(events: Iterable[Event]) -> set[int]:
 
 def _person_in(event: Event) -> int | None:
     """The person whose id an event holds as its value."""
-    if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived") and event.after:
+    if event.kind in ("assignee", "requester", "participant_added", "participant_removed", "revived", "vendor_asked", "vendor_answered") and event.after:
         return int(event.after)
     return None
-
-
-def _by_ticket(tickets: Collection[int], rows: Iterable[Any]) -> dict[int, tuple[Any, ...]]:
-    """Rows by their ticket; () for a ticket that has none."""
-    return dict.fromkeys(tickets, ()) | _grouped((_ticket_of(row), row) for row in rows)
-
-
-def _ticket_of(row: Any) -> int:
-    return int((row.message.ticket or 0) if isinstance(row, StoredMail) else row.ticket)
-
-
-def _numbers(ids: Iterable[int | None]) -> set[int]:
-    return {i for i in ids if i is not None}
-
-
-def _grouped(pairs: Iterable[Any]) -> dict[Any, tuple[Any, ...]]:
-    """(key, value) pairs as a tuple of values by key, in order."""
-    out: defaultdict[Hashable, list[Any]] = defaultdict(list)
-    for key, value in pairs:
-        out[key].append(value)
-    return {key: tuple(values) for key, values in out.items()}

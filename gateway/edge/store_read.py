@@ -21,8 +21,10 @@ from gateway.edge.tables import (
     MESSAGE,
     OUTBOX,
     OUTBOX_TEXT,
+    PERSON,
     TICKET,
     Cursor,
+    digest,
     naive,
 )
 
@@ -51,6 +53,12 @@ def pasts(cursor: Cursor, tickets: list[int]) -> dict[int, Past]:
     for message in MESSAGE.fetch(cursor, "list_contains($1::BIGINT[], ticket) ORDER BY id", tickets):
         messages[message.ticket or 0].append(message)
     return {n: Past(events=tuple(found), messages=tuple(messages[n])) for n, found in events.items()}
+
+
+def persons(cursor: Cursor, addresses: list[str]) -> list[int]:
+    """Ids of the persons who have these addresses."""
+    found = PERSON.fetch(cursor, "list_contains($1::UBIGINT[], h)", [digest(a) for a in addresses])
+    return sorted(p.id for p in found if p.address in addresses)
 
 
 def directory(cursor: Cursor) -> Directory:

@@ -115,6 +115,8 @@ SENT_ID = Table("sent_id", stored.SentId, "sent_ids", extra=(("h", lambda r: dig
 TICKET_FIELD = Table("ticket_field", beside.TicketField, "ticket_fields")
 TICKET_LINK = Table("ticket_link", beside.TicketLink, "ticket_links", key=("ticket", "other", "relation"))
 OPT_OUT = Table("opt_out", beside.OptOut, "opt_outs", key=("person",))
+LISTED = Table("listed", beside.Listed, "listed")
+DIGEST_RUN = Table("digest_run", beside.DigestRun, "digest_runs", key=("person",))
 DIRECTORY_NAME = Table("directory_name", DirectoryName, "directory_names", key=("entry",))
 DIRECTORY_EVENT = Table("directory_event", DirectoryEvent, "directory_events")
 MESSAGE_TEXT = Table("message_text", stored.MessageText, "message_texts", key=("message",))
@@ -124,7 +126,7 @@ OUTBOX_TEXT = Table("outbox_text", stored.OutboxRow, "outbox", key=("id",), colu
 MAIN: tuple[Table[Any], ...] = (
     PERSON, TICKET, TICKET_TEXT, PARTICIPANT, MESSAGE, ATTACHMENT, MAIL_ID, ADDRESSEE, MAIL_FACTS, DECISION, EVENT,
     OUTBOX, DELIVERY, SUPPRESSION, PROCESSED, SENT_ID,
-    TICKET_FIELD, TICKET_LINK, OPT_OUT, DIRECTORY_NAME, DIRECTORY_EVENT,
+    TICKET_FIELD, TICKET_LINK, OPT_OUT, LISTED, DIGEST_RUN, DIRECTORY_NAME, DIRECTORY_EVENT,
 )
 
 

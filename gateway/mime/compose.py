@@ -41,7 +41,7 @@ from gateway.mime.fields import mailbox
 from gateway.mime.html_cut import agent_html
 
 FALLBACK = "en"
-_TO_CUSTOMERS = frozenset({"ack", "customer_help", "reply", "reply_rule"})
+_TO_CUSTOMERS = frozenset({"ack", "customer_help", "reply", "reply_rule", "vendor"})
 _CUT = frozenset({"reply", "brief"})
 _FIRST_IDS, _LAST_IDS = 4, 6        # of References: RFC 5322 §3.6.4 sets no end, servers do
 _ID = re.compile(r"<?([!-;=?A-~]{1,120}@[!-;=?A-~]{1,120})>?")
@@ -152,9 +152,12 @@ class Composer:
         return headers + [(name, header_text(value)) for name, value in draft.extra_headers]
 
     def _references(self, draft: Draft, parent: str) -> list[str]:
-        """The ticket's own root first, so that all its mail hangs together in every client."""
+        """The ticket's own root first, so that all its mail hangs together in every client.
+
+        Not for a vendor: the root is proof of belonging to the ticket itself.
+        """
         policy, roots = self._policy, []
-        if draft.ticket is not None:
+        if draft.ticket is not None and draft.kind != "vendor":
             root = SignedId(kind="r", ticket=draft.ticket, outbox=0, party=0)
             roots = [make_message_id(policy.keys, root, policy.host)]
         known = [each for each in map(_bare_id, draft.references) if each not in ("", parent, *roots)]

@@ -140,7 +140,7 @@ def test_no_ticket_becomes_new_again():
 VALUE = {
     "status": "open", "assign": "me", "priority": "low", "tag": "x", "merge": "ABC-2", "revive": "a@b.example", "group": "billing",
     "type": "bug", "macro": "reset", "requester": "a@b.example", "cc": "a@b.example", "link": "ABC-2", "unlink": "ABC-2", "due": "fri",
-    "spent": "5m", "estimate": "1h", "field": "a=b", "search": "words",
+    "spent": "5m", "estimate": "1h", "field": "a=b", "search": "words", "vendor": "help@supplier.example",
 }
 
 

@@ -16,7 +16,7 @@ from gateway.core.model import Command, CommandBlock
 VALUES = {
     "status": "open", "assign": "me", "priority": "low", "tag": "x", "merge": "ABC-1", "revive": "a@b.example", "group": "billing",
     "type": "bug", "macro": "reset", "requester": "a@b.example", "cc": "a@b.example", "link": "ABC-1", "unlink": "ABC-1", "due": "fri",
-    "spent": "5m", "estimate": "1h", "field": "a=b", "search": "words",
+    "spent": "5m", "estimate": "1h", "field": "a=b", "search": "words", "vendor": "help@supplier.example",
 }
 relaxed = settings(deadline=None, max_examples=150)
 
