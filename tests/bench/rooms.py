@@ -24,7 +24,7 @@ ROOMS: dict[str, str] = {
     "gateway.edge.spool:Spool.arrived": "accept: news",
     "gateway.intake:Intake._read": "spool read",
     "gateway.edge.store:Store.load": "load",
-    "gateway.intake:needs": "understand",
+    "gateway.pipeline:needs": "understand",
     "gateway.pipeline:shared_keys": "understand",
     "gateway.pipeline:understand": "understand",
     "gateway.pipeline:facts_row": "understand",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.act import Actor, Refused, carry_out, perform, set_status, too_low
+from gateway.core.act import Actor, Refused, carry_out, perform, set_status, split, too_low
 from gateway.core.authority import ORDER
 from gateway.core.command import parse_block
 from gateway.core.command_line import parse_action, row_of
@@ -15,7 +15,7 @@ from gateway.core.command_table import COMMANDS, CommandRow
 from gateway.core.context import Context
 from gateway.core.ledger import Ledger
 from gateway.core.rows import Event, Participant, Person, Ticket
-from tests.desk import ANNA, POLICY, START
+from tests.desk import ANNA, DAN, POLICY, START
 
 ANNAS = Person(id=7, address=ANNA, name="Anna Ek", created_at=START)
 
@@ -197,3 +197,40 @@ def test_only_customers_unsubscribe():
     refused, events, _ = run("#unsubscribe")
     assert refused == [("#unsubscribe", "customers write this; take somebody off the ticket with #cc -ann@acme.example")]
     assert events == ()
+
+
+# --- Tickets that nobody asked for, and what is so already ---
+
+
+def test_a_ticket_without_requester_gets_one():
+    refused, events, ledger = run(f"#requester {DAN}", ticket(1, requester=None))
+    assert (refused, [e.kind for e in events]) == ([], ["participant_added", "requester"])
+    assert ledger.ticket(1).requester == 10
+
+
+def test_who_is_the_requester_already_is_not_made_it_again():
+    refused, events, _ = run(f"#requester {DAN}", ticket(1, requester=10))
+    assert (refused, told(events)) == ([], [])
+
+
+def test_who_stands_there_as_requester_needs_no_new_role():
+    on_it = (Participant(ticket=1, person=10, role="requester", since=START),)
+    refused, events, _ = run(f"#requester {DAN}", ticket(1, requester=None), participants={1: on_it})
+    assert (refused, [e.kind for e in events]) == ([], ["requester"])
+
+
+def test_spam_comes_back_as_what_it_was():
+    refused, _, ledger = run("#restore", ticket(1, status="void", void_from="pending"))
+    assert (refused, ledger.ticket(1).status) == ([], "pending")
+
+
+def test_what_is_split_off_a_ticket_without_requester_has_none_either():
+    ledger = Ledger(Context(tickets={1: ticket(1, requester=None)}, next_ticket=10), "spool", START, START)
+    new = split(ledger, 1, "", None, Actor(kind="agent", person=7, agent=POLICY.agent("anna")), POLICY)
+    assert (ledger.ticket(new).requester, ledger.followers(new)) == (None, ())
+
+
+@pytest.mark.parametrize("line", ["#split", "#undo", "#drop", "#help"])
+def test_what_no_macro_may_do(line):
+    with pytest.raises(ValueError, match="cannot stand in a macro"):
+        parse_action(line, by_rule=False)

@@ -121,3 +121,7 @@ def test_a_robot_that_answers_every_second_gets_no_more_than_the_budget_in_a_day
 
 def test_what_belongs_to_no_ticket_has_no_budget_of_one() -> None:
     assert why_no_automatic(BOB, None, Context(), POLICY, NOW) is None
+
+
+def test_a_mail_about_no_ticket_is_in_no_tickets_budget():
+    assert why_no_automatic("ann@cust.example", None, Context(), POLICY, NOW) is None

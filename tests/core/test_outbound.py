@@ -231,3 +231,8 @@ def test_level_by_action(text: str, least: int, level: int):
         assert out.held is not None or out.opened == [3]
         assert not out.to(ANN)
         assert not {e.kind for e in out.rows.events if e.ticket == 1} - {"held"}
+
+
+def test_a_first_mail_with_an_unknown_macro_goes_to_nobody():
+    out = wrote(Desk(), ANN, "#macro ghost\n\nHello.", rcpts=(ANN,))
+    assert (out.held, out.to(ANN)) == ("commands", [])

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.core.context import Context
+from gateway.core.model import Token
 from gateway.core.policy import Agent, Organisation
+from gateway.core.proof import is_dead
 from tests.desk import (
     ANN,
     ANNA,
@@ -335,3 +338,7 @@ def test_an_agent_is_nobodys_colleague() -> None:
     desk = with_policy(organisations=(CUST,), agents=(*POLICY.agents, agent))
     opened(desk=desk, envelope=PARTNER)
     assert by_subject(desk, DAN, PARTNER).opened == [2]
+
+
+def test_an_address_made_for_a_ticket_that_is_not_there_is_not_called_dead():
+    assert not is_dead(Token(role="a", ticket=99, party=99), Context(), POLICY)

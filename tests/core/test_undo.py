@@ -162,3 +162,12 @@ def test_a_transaction_reaches_every_ticket_that_it_touched() -> None:
     assert state(own)["links"] == state(own, 2)["links"] == set()
 
 
+
+
+def test_a_tag_that_somebody_took_off_meanwhile_does_not_hinder_the_undo() -> None:
+    own, notice, _ = two()
+    done = own.answer(notice, ANNA, "#tag +a, b")
+    own.answer(notice, ANNA, "#tag -a")
+    out = own.answer(notice, ANNA, f"#undo {done.decision.spool_id}")
+    assert out.decision.disposition == "apply"
+    assert own.ticket(1).tags == ""
