@@ -125,3 +125,8 @@ def test_what_belongs_to_no_ticket_has_no_budget_of_one() -> None:
 
 def test_a_mail_about_no_ticket_is_in_no_tickets_budget():
     assert why_no_automatic("ann@cust.example", None, Context(), POLICY, NOW) is None
+
+
+def test_nothing_automatic_goes_to_ourselves():
+    why = why_no_automatic("support@acme.example", 7, Context(), POLICY, NOW)
+    assert why == "support@acme.example is an address of ours"

@@ -171,3 +171,13 @@ def test_a_tag_that_somebody_took_off_meanwhile_does_not_hinder_the_undo() -> No
     out = own.answer(notice, ANNA, f"#undo {done.decision.spool_id}")
     assert out.decision.disposition == "apply"
     assert own.ticket(1).tags == ""
+
+
+def test_an_answer_without_commands_has_nothing_to_take_back() -> None:
+    own, notice, _ = two()
+    done = own.answer(notice, ANNA, "Have you tried water?")
+    before = own.ticket(1)
+    out = own.answer(notice, ANNA, f"#undo {done.decision.spool_id}")
+    assert out.decision.disposition == "apply"
+    after = own.ticket(1)
+    assert (after.status, after.assignee) == (before.status, before.assignee)
