@@ -156,6 +156,7 @@ def test_a_plain_from_may_still_show_another_address_in_its_name() -> None:
     assert got.ambiguous == "From: the name shows another address"
 
 
+@settings(max_examples=30, deadline=None)    # such strings are dear to make
 @given(st.from_regex(headers._PLAIN_LIST, fullmatch=True))
 def test_the_short_way_to_plain_mailboxes_is_the_long_one(value: bytes) -> None:
     """Behind an empty encoded word the long way is taken."""
