@@ -9,7 +9,7 @@ from email.utils import getaddresses
 
 import mailparser
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Opaque
